@@ -1,0 +1,52 @@
+# `make demo` and `make test` need Python 3.11 or newer and a package registry, nothing else.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# Where pip is told of a folder with wheels (a CPU build of torch, say), uv is told of it too.
+WHEELS := $(shell $(PYTHON) -m pip config get global.find-links 2>/dev/null)
+TEST_WORKERS ?= 2
+
+.PHONY: install demo test test-all lint types contracts check benchmarks freeze clean
+
+install: $(VENV)/installed
+
+$(VENV)/installed: pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed; set PYTHON=python3.12, say")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet "uv>=0.5"
+	$(BIN)/uv pip install --quiet --python $(BIN)/python $(if $(WHEELS),--find-links $(WHEELS)) \
+	  --constraint constraints.txt --editable ".[demo,image,dev]"
+	touch $@
+
+demo: install
+	$(BIN)/python examples/imdb/prepare.py
+	$(BIN)/alchemist run examples/imdb/task.yaml --out runs/imdb
+
+test: install
+	$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadscope -m "not slow and not gpu and not network"
+	$(BIN)/python -m pytest -m "slow and not gpu and not network"
+
+# GPU and network tests skip themselves with a reason where there is none.
+test-all: install
+	$(BIN)/python -m pytest
+
+lint: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: install
+	$(BIN)/mypy
+
+contracts: install
+	$(BIN)/lint-imports
+
+check: lint types contracts test
+
+benchmarks: install
+	$(BIN)/python benchmarks/label_model.py
+
+freeze: install
+	$(BIN)/uv pip freeze --python $(BIN)/python --exclude-editable
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
