@@ -1,0 +1,1 @@
+"""Where it runs: connecting to Ray and what the cluster has. Knows nothing of labels."""

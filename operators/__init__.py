@@ -1,0 +1,1 @@
+"""What runs on workers, block by block: plain values in and out."""

@@ -1,0 +1,19 @@
+"""What can go wrong on a worker that a user can mend.
+
+These live beside the operators because workers raise them and may not import the engine; the command line
+treats `OperatorError` and `engine.errors.EngineError` alike.
+"""
+
+from __future__ import annotations
+
+
+class OperatorError(Exception):
+    """Root of the errors raised by operators."""
+
+
+class InputError(OperatorError):
+    """The corpus cannot be read as asked; the message names the file, the row or the column."""
+
+
+class SandboxError(OperatorError):
+    """The sandbox itself failed; a failing program is a fault, never this."""
