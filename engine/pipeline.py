@@ -1,0 +1,233 @@
+"""The order of the stages, and what is done around them. A function that calls nine functions says so."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from engine.errors import ConfigError
+from engine.reporting.report import Report
+from engine.stages.context import Context, Silent, Watch
+from engine.stages.corpus import index, plan
+from engine.stages.distill import distill, predict
+from engine.stages.evaluate import evaluate
+from engine.stages.fit import fit
+from engine.stages.label import label
+from engine.stages.predictions import predict_files
+from engine.stages.programs import collect
+from engine.stages.report import report
+from engine.stages.votes import apply
+from engine.store import RunDirectory, StageStatus
+from engine.task import LabelingTask
+
+STAGES = ("index", "synthesis", "apply", "fit", "label", "distill", "predict", "evaluate", "report")
+"""In the order they run; `run(until=...)` takes one of these."""
+
+UNFINISHED = 4
+"""Exit code of a run that finished without programs that were quarantined."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunResult:
+    """What a run came to.
+
+    Attributes:
+        run: the run directory.
+        statuses: {stage: "computed" or "reused"}.
+        report: None where the run was told to stop before it.
+        quarantined: {program: why}.
+        warnings: what the user should know.
+    """
+
+    run: Path
+    statuses: dict[str, StageStatus]
+    report: Report | None
+    quarantined: dict[str, str]
+    warnings: tuple[str, ...]
+
+    @property
+    def exit_code(self) -> int:
+        """0, or 4 where programs were quarantined."""
+        return UNFINISHED if self.quarantined else 0
+
+    def labels(self) -> Any:
+        """Return the soft labels as a pandas frame; for corpora that fit in memory."""
+        return pq.read_table(self.run / "labels").to_pandas()
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what `alchemist run --json` prints."""
+        return {
+            "run": str(self.run),
+            "statuses": dict(self.statuses),
+            "quarantined": self.quarantined,
+            "warnings": list(self.warnings),
+            "report": None if self.report is None else self.report.to_json(),
+        }
+
+
+def run(
+    task: LabelingTask,
+    *,
+    out: str | Path,
+    data: Any = None,
+    address: str | None = None,
+    until: str = "report",
+    watch: Watch | None = None,
+) -> RunResult:
+    """Do every stage that is not done yet, in order.
+
+    Args:
+        task: what to label; `engine.task.read_task` reads one from a file.
+        out: the run directory; a run that was interrupted goes on there.
+        data: rows in memory instead of the task's files: a pandas frame, a Hugging Face dataset or a
+            `ray.data.Dataset`; written to the run directory first.
+        address: of a Ray cluster, None for this machine; a Ray that this process has started is used as it is.
+        until: the last stage to do, one of `STAGES`.
+        watch: told about progress.
+
+    Raises:
+        EngineError, OperatorError: their messages say what to do.
+
+    Example:
+        See README.md, section "From Python".
+    """
+    if until not in STAGES:
+        raise ValueError(f"until must be one of {', '.join(STAGES)}, got {until!r}")
+    with ExitStack() as stack:
+        directory = stack.enter_context(RunDirectory(out))
+        ctx = Context(task=task, run=directory, address=address, watch=watch or Silent(), stack=stack)
+        if data is not None:
+            ctx.task = _with_memory(ctx, data)
+        directory.note(task=ctx.task.model_dump(mode="json"), versions=versions())
+        return _stages(ctx, until)
+
+
+def _stages(ctx: Context, until: str) -> RunResult:
+    quarantined: dict[str, str] = {}
+
+    def result(report: Report | None = None) -> RunResult:
+        return RunResult(
+            run=ctx.run.path,
+            statuses=dict(ctx.statuses),
+            report=report,
+            quarantined=quarantined,
+            warnings=tuple(ctx.warnings),
+        )
+
+    corpus = index(ctx)
+    if until == "index":
+        return result()
+    programs = collect(ctx)
+    if until == "synthesis":
+        return result()
+    voted = apply(ctx, corpus, programs)
+    quarantined = voted.quarantined
+    if until == "apply":
+        return result()
+    models = fit(ctx, voted)
+    for warning in models.chosen.warnings:
+        ctx.warn(f"label model: {warning}")
+    if until == "fit":
+        return result()
+    labels = label(ctx, corpus, voted, models)
+    if until == "label":
+        return result()
+    end_model = distill(ctx, corpus, labels)
+    if until == "distill":
+        return result()
+    predictions = predict(ctx, corpus, end_model)
+    if until == "predict":
+        return result()
+    figures = evaluate(ctx, corpus, voted, models, predictions=predictions)
+    if until == "evaluate":
+        return result()
+    return result(report(ctx, corpus, programs, voted, models, end_model, figures, labels=labels))
+
+
+def make_plan(task: LabelingTask) -> dict[str, Any]:
+    """Say what a run would take, without running anything.
+
+    Returns:
+        rows, shards, files, and for synthesis requests, tokens and price; None where a price is unknown.
+    """
+    from engine.synthesis.estimates import direct_labeling_estimate, estimate
+
+    shards = plan(task)
+    asked = estimate(task)
+    num_bytes = sum(piece.num_bytes for shard in shards for piece in shard.pieces)
+    rows = sum(shard.num_rows for shard in shards)
+    direct, reason = direct_labeling_estimate(num_rows=rows, text_bytes=num_bytes, task=task)
+    return {
+        "rows": rows,
+        "shards": len(shards),
+        "bytes": num_bytes,
+        "requests": asked.requests,
+        "tokens_in": asked.tokens_in,
+        "tokens_out_max": asked.tokens_out_max,
+        "synthesis_cost_max": asked.cost,
+        "direct_labeling_estimate": direct,
+        "currency": asked.currency,
+        "price_unknown_because": asked.reason or reason,
+    }
+
+
+def predict_corpus(
+    model: str | Path,
+    data: Sequence[str],
+    *,
+    out: str | Path,
+    text: str = "text",
+    id_column: str | None = None,
+    address: str | None = None,
+    watch: Watch | None = None,
+) -> dict[str, Any]:
+    """Apply a distilled model to a corpus; what an earlier, interrupted call wrote is kept.
+
+    Returns:
+        {"rows", "shards", "reused", "out"}.
+    """
+    return predict_files(
+        Path(model),
+        data,
+        out=Path(out),
+        text=text,
+        id_column=id_column,
+        address=address,
+        watch=watch or Silent(),
+    )
+
+
+def diagnose() -> dict[str, Any]:
+    """Return what this machine offers: the sandbox's level, cores and versions."""
+    import os
+
+    from operators.sandbox.pool import Limits, Sandbox
+
+    with Sandbox(
+        ["def label_function(text):\n    return 0\n"], num_classes=2, limits=Limits(required_level=0)
+    ) as sandbox:
+        level = sandbox.level
+    return {"sandbox_level": level, "cpus": os.cpu_count(), "platform": platform.platform()} | versions()
+
+
+def versions() -> dict[str, str]:
+    """Return the versions that may change a result."""
+    names = ("alchemist-labeling", "ray", "torch", "numpy", "cvxpy", "pyarrow", "scikit-learn")
+    return {"python": platform.python_version()} | {name: importlib.metadata.version(name) for name in names}
+
+
+def _with_memory(ctx: Context, data: Any) -> LabelingTask:
+    from operators.corpus.memory import to_parquet
+
+    if ctx.task.data.train:
+        raise ConfigError("rows in memory stand for `data.source`, and this task names `data.train`")
+    ctx.session()
+    paths = to_parquet(data, ctx.run.path / "input")
+    return ctx.task.model_copy(update={"data": ctx.task.data.model_copy(update={"source": tuple(paths)})})

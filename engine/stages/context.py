@@ -1,0 +1,135 @@
+"""What every stage is given: the task, the run directory, the cluster when it is needed, and who watches.
+
+A stage that finds its results in place never asks for the cluster, so that a run with nothing to do does not
+start Ray.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from cluster.session import Session, connect
+from engine.store import RunDirectory, StageRecord, StageStatus
+from engine.task import LabelingTask
+from operators.stream import run_shards
+
+logger = logging.getLogger(__name__)
+
+_SHARDS_AN_ACTOR = 2
+"""With fewer, an actor costs more to start than it brings."""
+
+
+class Watch(Protocol):
+    """Whoever shows the progress of a run."""
+
+    def begin(self, stage: str, total: int) -> None:
+        """Announce a stage of `total` steps: shards, or requests for synthesis."""
+
+    def advance(self, stage: str) -> None:
+        """One more step is done."""
+
+    def end(self, stage: str, status: StageStatus, seconds: float, rows: int | None) -> None:
+        """Report the end of a stage."""
+
+
+class Silent:
+    """Watches nothing; what a program that calls `run` gets unless it asks for more."""
+
+    def begin(self, stage: str, total: int) -> None:
+        """Nothing."""
+
+    def advance(self, stage: str) -> None:
+        """Nothing."""
+
+    def end(self, stage: str, status: StageStatus, seconds: float, rows: int | None) -> None:
+        """Nothing."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Context:
+    """One run in progress.
+
+    Attributes:
+        task: what to label.
+        run: where results go.
+        address: of a Ray cluster; None for this machine.
+        watch: told about progress.
+        statuses: {stage: computed or reused}, in the order the stages ended.
+        warnings: what the user must know and the report repeats.
+    """
+
+    task: LabelingTask
+    run: RunDirectory
+    address: str | None
+    watch: Watch
+    stack: ExitStack
+    statuses: dict[str, StageStatus] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+    _session: Session | None = None
+
+    def session(self) -> Session:
+        """Connect to Ray with the first call."""
+        if self._session is None:
+            self._session = self.stack.enter_context(connect(self.address))
+        return self._session
+
+    def stream(
+        self,
+        stage: str,
+        items: Sequence[str],
+        step: type,
+        *,
+        step_args: Mapping[str, Any],
+        memory: int | None = None,
+    ) -> Iterator[bytes]:
+        """Run a step over items on the cluster, and show how far it is."""
+        if not items:
+            return
+        actors = num_actors(self.session().num_cpus, len(items))
+        self.watch.begin(stage, len(items))
+        for result in run_shards(items, step, step_args=dict(step_args), num_actors=actors, memory=memory):
+            self.watch.advance(stage)
+            yield result
+
+    def reuse(self, stage: str, digest: str) -> StageRecord | None:
+        """Return the record of a stage if it stands for these inputs, and say so; else None."""
+        record = self.run.record(stage)
+        if record is None or record.digest != digest:
+            return None
+        self.statuses[stage] = "reused"
+        logger.info("%s: nothing changed, reused", stage)
+        self.watch.end(stage, "reused", record.seconds, record.rows)
+        return record
+
+    def finish(self, stage: str, *, digest: str, since: float, rows: int | None, result: dict[str, Any]) -> StageRecord:
+        """Write down a stage that was computed.
+
+        Args:
+            stage: its name.
+            digest: of all that changes its result.
+            since: `time.perf_counter()` at its start.
+            rows: how many it went over in this sitting.
+            result: JSON values for later stages.
+        """
+        seconds = time.perf_counter() - since
+        record = StageRecord(digest=digest, seconds=seconds, rows=rows, result=result)
+        self.run.put(stage, record)
+        self.statuses[stage] = "computed"
+        logger.info("%s: %s rows in %.1f s", stage, "no" if rows is None else rows, seconds)
+        self.watch.end(stage, "computed", seconds, rows)
+        return record
+
+    def warn(self, message: str) -> None:
+        """Tell the user now and in the report."""
+        logger.warning("%s", message)
+        self.warnings.append(message)
+
+
+def num_actors(num_cpus: int, num_items: int) -> int:
+    """Return how many actors a stage gets: one a CPU, and none that starts for a single shard where others have few."""
+    return max(1, min(num_cpus, num_items // _SHARDS_AN_ACTOR))

@@ -1,0 +1,137 @@
+"""The corpus: planned into shards, then indexed: ids checked, rows put on one side of the split."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass
+
+from engine.errors import ConfigError
+from engine.stages.context import Context
+from engine.store import digest_of
+from engine.task import LabelingTask
+from operators.corpus.files import common_folder
+from operators.corpus.plan import Shard, plan_shards
+from operators.duplicates import ROWS_A_CLASS, FindDuplicateIds
+from operators.rows import IndexShard, RowCounts, SplitRule, read_counts, rows_path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Corpus:
+    """A planned and indexed corpus.
+
+    Attributes:
+        shards: in the order of the data.
+        rows: digest in the names of the row files; covers the id column and the split.
+        counts: over all shards.
+    """
+
+    shards: tuple[Shard, ...]
+    rows: str
+    counts: RowCounts
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """Keys of the shards."""
+        return tuple(shard.key for shard in self.shards)
+
+
+def plan(task: LabelingTask) -> list[Shard]:
+    """Cut the corpus of a task into shards and check that its columns are there; no row is kept in memory.
+
+    Raises:
+        InputError: a file or a column is missing, or cannot be read.
+    """
+    columns, data = task.columns, task.data
+    wanted = [columns.text, columns.id, columns.gold, columns.group, data.split_column]
+    names = list(dict.fromkeys(name for name in wanted if name is not None))
+    base = common_folder([*data.source, *data.train, *data.test])
+    splits = ((data.source, None), (data.train, "train"), (data.test, "test"))
+    shards: list[Shard] = []
+    for files, split in splits:
+        if files:
+            shards += plan_shards(
+                files,
+                max_rows=task.shards.max_rows,
+                max_bytes=task.shards.max_bytes,
+                columns=names,
+                split=split,
+                base=base,
+            )
+    return shards
+
+
+def index(ctx: Context) -> Corpus:
+    """Plan the corpus, check ids and splits, and write the row files.
+
+    Raises:
+        InputError: as `plan`; an id is missing, or a split value is unknown.
+        ConfigError: an id stands in more than one row, or the train split is empty.
+    """
+    start = time.perf_counter()
+    task, folder = ctx.task, ctx.run.path
+    shards = tuple(plan(task))
+    rule = SplitRule(
+        column=task.data.split_column,
+        train_values=task.data.train_values,
+        test_values=task.data.test_values,
+        fraction=task.data.test_fraction if task.data.source else 0.0,
+    )
+    splits = [rule.column, rule.train_values, rule.test_values, rule.fraction]
+    rows = digest_of("rows", 1, task.columns.id, task.columns.text, splits)
+    digest = digest_of("index", rows, [shard.key for shard in shards], [shard.split for shard in shards])
+    missing = [shard for shard in shards if not rows_path(folder, shard.key, rows).exists()]
+    record = None if missing else ctx.reuse("index", digest)
+    if record is not None:
+        return _checked(ctx, Corpus(shards=shards, rows=rows, counts=RowCounts(**record.result)))
+    args = {
+        "folder": str(folder),
+        "digest": rows,
+        "text": task.columns.text,
+        "id_column": task.columns.id,
+        "split": rule,
+    }
+    for _ in ctx.stream("index", [shard.to_json() for shard in missing], IndexShard, step_args=args):
+        pass
+    counts = sum((read_counts(rows_path(folder, s.key, rows)) for s in shards), start=RowCounts())
+    corpus = Corpus(shards=shards, rows=rows, counts=counts)
+    if task.columns.id is not None:
+        _refuse_duplicates(ctx, corpus)
+    if counts.rows == counts.test_rows:
+        raise ConfigError(
+            f"all {counts.rows} rows are test rows, so there is nothing to label from; "
+            "check `data.split_column`, `data.test` and `data.test_fraction`"
+        )
+    result = {name: getattr(counts, name) for name in RowCounts.__slots__}
+    ctx.finish("index", digest=digest, since=start, rows=counts.rows, result=result)
+    return _checked(ctx, corpus)
+
+
+def _checked(ctx: Context, corpus: Corpus) -> Corpus:
+    if corpus.counts.null_texts:
+        ctx.warn(
+            f"{corpus.counts.null_texts} rows have a null text in column {ctx.task.columns.text!r}; no program "
+            "sees them, and they stay uncovered"
+        )
+    return corpus
+
+
+def _refuse_duplicates(ctx: Context, corpus: Corpus) -> None:
+    classes = -(-corpus.counts.rows // ROWS_A_CLASS)
+    args = {
+        "folder": str(ctx.run.path),
+        "digest": corpus.rows,
+        "shard_keys": corpus.keys,
+        "num_classes": classes,
+    }
+    files = {s.key: ", ".join(dict.fromkeys(p.path for p in s.pieces)) for s in corpus.shards}
+    for result in ctx.stream("index", [str(c) for c in range(classes)], FindDuplicateIds, step_args=args):
+        twice = json.loads(result)
+        if twice:
+            name, keys = twice[0]
+            where = " and ".join(dict.fromkeys(files[key] for key in keys))
+            more = f" (and {len(twice) - 1} more ids)" if len(twice) > 1 else ""
+            raise ConfigError(
+                f"{where}: id {name} stands in {len(keys)} rows{more}; an id names one row. Use another column in "
+                "`columns.id`, or leave it out to number the rows"
+            )

@@ -1,0 +1,106 @@
+"""Distillation: features of the labeled rows, a small model trained on their soft labels, and its predictions."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from operators.featurize import FeaturizeShard, features_path
+from operators.predict import PredictShard, predictions_path
+
+from engine.stages.context import Context
+from engine.stages.corpus import Corpus
+from engine.store import digest_of
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Distilled:
+    """A trained model and how it came about.
+
+    Attributes:
+        folder: of the model.
+        digest: of everything that changes it.
+        facts: JSON: what was chosen, on what grounds, and the warnings.
+    """
+
+    folder: Path
+    digest: str
+    facts: dict[str, Any]
+
+
+def distill(ctx: Context, corpus: Corpus, labels: str) -> Distilled:
+    """Train the end model on the covered training rows; gold is not read.
+
+    Raises:
+        EngineError: no row is left to train on.
+    """
+    start = time.perf_counter()
+    task, folder = ctx.task, ctx.run.path
+    model = folder / "model"
+    spec = task.end_model
+    features = digest_of("features", 1, labels, task.columns.text, spec.feature_settings())
+    digest = digest_of("distill", 1, features, corpus.keys, spec.model_dump(), task.seed)
+    record = ctx.reuse("distill", digest) if (model / "config.json").exists() else None
+    if record is None:
+        paths = [features_path(folder, shard.key, features) for shard in corpus.shards]
+        missing = [s.to_json() for s, path in zip(corpus.shards, paths, strict=True) if not path.exists()]
+        args = {
+            "folder": str(folder),
+            "labels": labels,
+            "text": task.columns.text,
+            "id_column": task.columns.id,
+            "features": spec.feature_settings(),
+            "digest": features,
+        }
+        for _ in ctx.stream("distill", missing, FeaturizeShard, step_args=args):
+            pass
+        # Importing torch takes a second or two; a run that has nothing to train does not pay it.
+        from engine.distillation.train import distill as train
+
+        if spec.trainer == "ray":
+            ctx.session()
+        done = train(
+            paths,
+            spec=spec,
+            class_names=task.class_names,
+            seed=task.seed,
+            out=model,
+            facts={"task": task.name, "instruction": task.instruction},
+        )
+        ctx.run.keep_only("features", paths)
+        facts = done.to_json()
+        record = ctx.finish("distill", digest=digest, since=start, rows=done.num_rows, result=facts)
+    for warning in record.result.get("warnings", ()):
+        ctx.warn(f"distilled model: {warning}")
+    return Distilled(folder=model, digest=digest, facts=record.result)
+
+
+def predict(ctx: Context, corpus: Corpus, model: Distilled) -> str:
+    """Apply the distilled model to every row.
+
+    Returns:
+        the digest in the names of the prediction files.
+    """
+    start = time.perf_counter()
+    name = digest_of("predictions", 1, model.digest)
+    digest = digest_of("predict", name, corpus.keys)
+    paths = [predictions_path(ctx.run.path, shard.key, name) for shard in corpus.shards]
+    missing = [shard for shard, path in zip(corpus.shards, paths, strict=True) if not path.exists()]
+    if not missing and ctx.reuse("predict", digest) is not None:
+        return name
+    args = {
+        "model": str(model.folder),
+        "folder": str(ctx.run.path),
+        "text": ctx.task.columns.text,
+        "id_column": ctx.task.columns.id,
+        "digest": name,
+    }
+    rows = 0
+    for result in ctx.stream("predict", [s.to_json() for s in missing], PredictShard, step_args=args):
+        rows += json.loads(result)["rows"]
+    ctx.run.keep_only("predictions", paths)
+    ctx.finish("predict", digest=digest, since=start, rows=rows, result={})
+    return name

@@ -1,0 +1,71 @@
+"""Evaluation: gold labels beside majority vote, label model and distilled model, on the test rows alone."""
+
+from __future__ import annotations
+
+import base64
+import time
+from dataclasses import dataclass
+
+from operators.evaluate import EvaluateShard, Judged
+
+from engine.stages.context import Context
+from engine.stages.corpus import Corpus
+from engine.stages.fit import Models
+from engine.stages.votes import Voted
+from engine.store import digest_of
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evaluation:
+    """What gold labels say.
+
+    Attributes:
+        judged: None where there are none.
+        reason: why `judged` is None.
+    """
+
+    judged: Judged | None
+    reason: str | None
+
+
+def evaluate(ctx: Context, corpus: Corpus, voted: Voted, models: Models, *, predictions: str) -> Evaluation:
+    """Count the test rows against gold, if the task names a gold column.
+
+    Raises:
+        InputError: a gold label is no class of the task.
+    """
+    start = time.perf_counter()
+    task = ctx.task
+    if task.columns.gold is None:
+        return Evaluation(judged=None, reason="the task names no gold column (`columns.gold`)")
+    index = task.gold_index()
+    columns = [task.columns.gold, task.columns.group, index]
+    digest = digest_of("evaluate", 1, corpus.rows, corpus.keys, models.digest, predictions, columns)
+    record = ctx.reuse("evaluate", digest)
+    if record is None:
+        args = {
+            "folder": str(ctx.run.path),
+            "rows": corpus.rows,
+            "text": task.columns.text,
+            "id_column": task.columns.id,
+            "gold": task.columns.gold,
+            "group": task.columns.group,
+            "gold_index": index,
+            "program_keys": voted.keys,
+            "majority": models.majority.evidence,
+            "label_model": models.chosen.evidence,
+            "predictions": predictions,
+        }
+        judged = Judged.zero(len(voted.keys), task.num_classes)
+        items = [shard.to_json() for shard in corpus.shards]
+        for result in ctx.stream("evaluate", items, EvaluateShard, step_args=args):
+            judged += Judged.from_bytes(result)
+        content = base64.b64encode(judged.to_bytes()).decode()
+        record = ctx.finish(
+            "evaluate", digest=digest, since=start, rows=corpus.counts.test_rows, result={"judged": content}
+        )
+    judged = Judged.from_bytes(base64.b64decode(record.result["judged"]))
+    if judged.unlabeled == corpus.counts.test_rows:
+        reason = f"column {task.columns.gold!r} has no gold label on any of {judged.unlabeled} test rows"
+        return Evaluation(judged=None, reason=reason)
+    return Evaluation(judged=judged, reason=None)

@@ -1,0 +1,58 @@
+"""The label model: fitted from moments, with majority vote always beside it."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+from engine.label_model.baselines import majority_vote
+from engine.label_model.model import LabelModel
+from engine.stages.context import Context
+from engine.stages.votes import Voted
+from engine.store import digest_of
+
+_VERSION = 1
+"""Of the fitting code: raise it when the same moments give another model."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Models:
+    """What turns votes into soft labels.
+
+    Attributes:
+        chosen: the label model of the task.
+        majority: majority vote over the same programs.
+        digest: of both and of the programs they weigh.
+    """
+
+    chosen: LabelModel
+    majority: LabelModel
+    digest: str
+
+
+def fit(ctx: Context, voted: Voted) -> Models:
+    """Fit the label model on the training rows' moments.
+
+    Raises:
+        LabelModelError: the votes do not determine one.
+    """
+    start = time.perf_counter()
+    task, moments = ctx.task, voted.counts.moments
+    inputs = [moments.to_json(), task.prior, task.label_model.model_dump()]
+    digest = digest_of("fit", _VERSION, voted.keys, inputs)
+    majority = majority_vote(moments, class_balance=task.prior)
+    record = ctx.reuse("fit", digest) if (ctx.run.path / "label_model.json").exists() else None
+    if record is not None:
+        chosen = LabelModel.from_json(ctx.run.read_json("label_model.json"))
+        return Models(chosen=chosen, majority=majority, digest=digest)
+    if task.label_model.method == "majority_vote":
+        chosen = majority
+    else:
+        # Importing cvxpy takes a second; a run that has nothing to fit does not pay it.
+        from engine.label_model import moment_matching
+
+        chosen = moment_matching.fit(moments, class_balance=task.prior)
+    ctx.run.write_json("moments.json", {"programs": list(voted.names), "moments": moments.to_json()})
+    ctx.run.write_json("label_model.json", chosen.to_json())
+    ctx.finish("fit", digest=digest, since=start, rows=moments.num_rows, result={})
+    return Models(chosen=chosen, majority=majority, digest=digest)

@@ -1,0 +1,74 @@
+"""A distilled model over a corpus of its own, outside any labeling run."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from cluster.session import connect
+from operators.corpus.plan import plan_shards
+from operators.predict import PredictShard, predictions_path
+from operators.stream import run_shards
+
+from engine.errors import ConfigError
+from engine.stages.context import Watch, num_actors
+from engine.store import RunDirectory, digest_of
+from engine.task import ShardSpec
+
+
+def predict_files(
+    model: Path,
+    data: Sequence[str],
+    *,
+    out: Path,
+    text: str,
+    id_column: str | None,
+    address: str | None,
+    watch: Watch,
+) -> dict[str, Any]:
+    """Apply a model to a corpus, into `out/predictions`; see `engine.pipeline.predict_corpus`.
+
+    Raises:
+        ConfigError: `model` is no folder of a distilled model, or `out` is used by another run.
+        InputError: the corpus cannot be read.
+    """
+    bounds = ShardSpec()
+    columns = [text] if id_column is None else [text, id_column]
+    shards = plan_shards(data, max_rows=bounds.max_rows, max_bytes=bounds.max_bytes, columns=columns)
+    name = digest_of("predictions", 1, _digest_of_model(model), text, id_column)
+    with RunDirectory(out) as run:
+        paths = [predictions_path(run.path, shard.key, name) for shard in shards]
+        missing = [s.to_json() for s, path in zip(shards, paths, strict=True) if not path.exists()]
+        if missing:
+            args = {
+                "model": str(model.resolve()),
+                "folder": str(run.path),
+                "text": text,
+                "id_column": id_column,
+                "digest": name,
+            }
+            watch.begin("predict", len(missing))
+            with connect(address) as session:
+                actors = num_actors(session.num_cpus, len(missing))
+                for _ in run_shards(missing, PredictShard, step_args=args, num_actors=actors):
+                    watch.advance("predict")
+        run.keep_only("predictions", paths)
+        run.note(model=str(model.resolve()), data=list(data))
+    return {
+        "rows": sum(shard.num_rows for shard in shards),
+        "shards": len(shards),
+        "reused": len(shards) - len(missing),
+        "out": str(out),
+    }
+
+
+def _digest_of_model(model: Path) -> str:
+    digest = hashlib.sha256()
+    for name in ("config.json", "model.safetensors"):
+        path = model / name
+        if not path.is_file():
+            raise ConfigError(f"{model}: no distilled model, {name} is missing; a run writes one to its folder `model`")
+        digest.update(path.read_bytes())
+    return digest.hexdigest()

@@ -1,0 +1,152 @@
+"""The programs of a run: taken from a folder, or written by the language model, and kept below the run directory.
+
+A folder that the task names is the truth and is mirrored. Without one, what synthesis wrote lives in the run
+directory, where people may edit it; it is written again only when what was asked for changes.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from operators.sandbox.pool import Limits, Sandbox
+
+from engine.errors import ConfigError, ProgramRejected
+from engine.stages.context import Context
+from engine.store import digest_of
+from engine.synthesis.programs import Program, load_folder, write
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProgramSet:
+    """The programs that will vote.
+
+    Attributes:
+        programs: in the order of their names.
+        keys: a program's key covers its source and all else that changes its votes.
+        rejected: {name: reasons} of files and answers that cannot be used.
+        limits: of the sandbox.
+        level: of the sandbox on this machine, 0..3.
+    """
+
+    programs: tuple[Program, ...]
+    keys: tuple[str, ...]
+    rejected: dict[str, list[str]]
+    limits: Limits
+    level: int
+
+    def named(self) -> dict[str, str]:
+        """Map keys to names."""
+        return {key: program.name for key, program in zip(self.keys, self.programs, strict=True)}
+
+
+def collect(ctx: Context) -> ProgramSet:
+    """Bring the programs together, load each in the sandbox once, and refuse those that do not load.
+
+    Raises:
+        ConfigError: there are no programs, or no way to get any.
+        ProgramRejected: not one program can be used.
+        BudgetReached, LLMError: as synthesis.
+        SandboxError: this machine offers less isolation than the task requires.
+    """
+    folder = ctx.run.path / "programs"
+    if ctx.task.programs.folder is not None:
+        rejected = _mirror(Path(ctx.task.programs.folder), folder)
+    else:
+        rejected = _written(ctx, folder)
+    programs, unusable = load_folder(folder)
+    rejected |= {error.name: list(error.reasons) for error in unusable}
+    limits = Limits(row_timeout_s=ctx.task.sandbox.row_timeout_s, memory_bytes=ctx.task.sandbox.memory_bytes)
+    with Sandbox([p.source for p in programs], num_classes=ctx.task.num_classes, limits=limits) as sandbox:
+        outcome = sandbox.run([], seed=0)
+        level = sandbox.level
+    usable = []
+    for program, problem in zip(programs, outcome.load_errors, strict=True):
+        if problem is None:
+            usable.append(program)
+        else:
+            rejected[program.name] = [f"it does not load in the sandbox: {problem}"]
+    for name, reasons in rejected.items():
+        ctx.warn(f"program {name} is rejected: {'; '.join(reasons)}")
+    if not usable:
+        raise ProgramRejected(", ".join(rejected), tuple(r for reasons in rejected.values() for r in reasons))
+    context = [ctx.task.num_classes, ctx.task.columns.text, limits.row_timeout_s, limits.memory_bytes]
+    return ProgramSet(
+        programs=tuple(usable),
+        keys=tuple(digest_of("program", 1, program.digest, context) for program in usable),
+        rejected=rejected,
+        limits=limits,
+        level=level,
+    )
+
+
+def _mirror(source: Path, folder: Path) -> dict[str, list[str]]:
+    """Make the run's programs those of the user's folder; a file that is no program is left out, with the reasons."""
+    programs, unusable = load_folder(source)
+    if source.resolve() != folder.resolve():
+        _clear(folder)
+        for program in programs:
+            write(program, folder)
+    if not programs:
+        raise ProgramRejected(
+            ", ".join(e.name for e in unusable), tuple(reason for e in unusable for reason in e.reasons)
+        )
+    return {error.name: list(error.reasons) for error in unusable}
+
+
+def _written(ctx: Context, folder: Path) -> dict[str, list[str]]:
+    task = ctx.task
+    spec = task.language_model
+    asked: list[Any] = [task.name, task.instruction, task.knowledge, [c.model_dump() for c in task.classes]]
+    asked += [task.programs.count, None if spec is None else [spec.model, spec.base_url, spec.temperature]]
+    digest = digest_of("synthesis", 1, asked)
+    there = sorted(folder.glob("*.py"))
+    record = ctx.reuse("synthesis", digest) if there else None
+    if record is not None:
+        return dict(record.result["rejected"])
+    if spec is None:
+        if there:
+            return {}
+        raise ConfigError(
+            "there are no programs: name a folder of them in `programs.folder` or with --programs, or a "
+            "`language_model` that writes them"
+        )
+    # Only here, so that a run whose programs are there needs neither client nor templates.
+    from engine.synthesis.ledger import Ledger
+    from engine.synthesis.llm import OpenAIModel
+    from engine.synthesis.synthesize import synthesize
+
+    start = time.perf_counter()
+    ctx.watch.begin("synthesis", task.programs.count)
+    with Ledger.open(ctx.run.path / "completions.sqlite") as ledger:
+        with OpenAIModel(spec, ledger, task.budget) as model:
+            done = synthesize(
+                task, model, count=task.programs.count, on_answer=lambda _: ctx.watch.advance("synthesis")
+            )
+    _clear(folder)
+    for program in done.programs:
+        write(program, folder)
+    aside = folder / "rejected"
+    for rejection in done.rejected:
+        aside.mkdir(exist_ok=True)
+        reasons = "\n".join(f"# rejected: {reason}" for reason in rejection.reasons)
+        (aside / f"{rejection.name}.txt").write_text(
+            f"{reasons}\n{rejection.header}\n{rejection.answer}\n",
+            encoding="utf-8",
+            errors="backslashreplace",
+        )
+    rejected = {r.name: list(r.reasons) for r in done.rejected}
+    if not done.programs:
+        raise ProgramRejected(", ".join(rejected), tuple(r for reasons in rejected.values() for r in reasons))
+    ctx.finish("synthesis", digest=digest, since=start, rows=None, result={"rejected": rejected})
+    return rejected
+
+
+def _clear(folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in folder.glob("*.py"):
+        path.unlink()
+    shutil.rmtree(folder / "rejected", ignore_errors=True)

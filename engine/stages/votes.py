@@ -1,0 +1,158 @@
+"""Votes: every program over every shard, in the sandbox; then the counts that fitting and people need."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import Any
+
+from engine.errors import LabelModelError
+from engine.stages.context import Context
+from engine.stages.corpus import Corpus
+from engine.stages.programs import ProgramSet
+from engine.store import digest_of
+from operators.apply import Applied, ApplyShard
+from operators.counts import Counts, CountShard, counts_path, total
+from operators.schema import Fault
+from operators.votes import VoteStore, set_name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Voted:
+    """The label matrix, described.
+
+    Attributes:
+        keys: of the programs whose columns are used, in order.
+        names: of the same programs.
+        counts: over these columns.
+        every: counts over all columns, quarantined ones included.
+        quarantined: {name: why} of programs that are dropped as whole columns.
+        messages: {name: message of the first fault}.
+    """
+
+    keys: tuple[str, ...]
+    names: tuple[str, ...]
+    counts: Counts
+    every: Counts
+    quarantined: dict[str, str]
+    messages: dict[str, str]
+
+
+def apply(ctx: Context, corpus: Corpus, programs: ProgramSet) -> Voted:
+    """Compute the columns that are missing and count the label matrix.
+
+    A program that any worker quarantined is dropped as a whole column, so that the label matrix never depends on
+    which worker saw which shard.
+
+    Raises:
+        LabelModelError: every program was quarantined.
+    """
+    start = time.perf_counter()
+    folder, names = ctx.run.path, programs.named()
+    digest = digest_of("apply", corpus.rows, corpus.keys, programs.keys)
+    store = VoteStore(folder)
+    missing = store.missing(corpus.keys, programs.keys)
+    uncounted = _uncounted(ctx, corpus, programs.keys)
+    record = None if missing or uncounted else ctx.reuse("apply", digest)
+    if record is None:
+        computed = _compute(ctx, corpus, programs, missing)
+        _count(ctx, corpus, programs.keys)
+        every = _total(ctx, corpus, programs.keys)
+        result = _outcome(ctx, programs, every, computed)
+        rows = sum(applied.rows for applied in computed)
+        record = ctx.finish("apply", digest=digest, since=start, rows=rows or corpus.counts.rows, result=result)
+    else:
+        every = _total(ctx, corpus, programs.keys)
+    quarantined = dict(record.result["quarantined"])
+    for name, why in quarantined.items():
+        ctx.warn(f"program {name} is quarantined and its votes are not used: {why}")
+    keys = tuple(key for key in programs.keys if names[key] not in quarantined)
+    if not keys:
+        raise LabelModelError(
+            "every program was quarantined: "
+            + "; ".join(f"{name}: {why}" for name, why in quarantined.items())
+            + ". Edit the programs or raise `sandbox.row_timeout_s`"
+        )
+    counts = every
+    if keys != programs.keys:
+        _count(ctx, corpus, keys)
+        counts = _total(ctx, corpus, keys)
+    return Voted(
+        keys=keys,
+        names=tuple(names[key] for key in keys),
+        counts=counts,
+        every=every,
+        quarantined=quarantined,
+        messages=dict(record.result["messages"]),
+    )
+
+
+def _compute(ctx: Context, corpus: Corpus, programs: ProgramSet, missing: dict[str, tuple[str, ...]]) -> list[Applied]:
+    """Run the missing programs, one execution for each set of programs that some shards lack."""
+    source = {key: program.source for key, program in zip(programs.keys, programs.programs, strict=True)}
+    by_set: dict[tuple[str, ...], list[str]] = defaultdict(list)
+    for shard in corpus.shards:
+        if shard.key in missing:
+            by_set[missing[shard.key]].append(shard.to_json())
+    applied = []
+    for keys, items in by_set.items():
+        VoteStore(ctx.run.path).declare(keys)
+        args: dict[str, Any] = {
+            "folder": str(ctx.run.path),
+            "rows": corpus.rows,
+            "text": ctx.task.columns.text,
+            "id_column": ctx.task.columns.id,
+            "sources": [source[key] for key in keys],
+            "program_keys": keys,
+            "all_keys": programs.keys,
+            "num_classes": ctx.task.num_classes,
+            "limits": programs.limits,
+        }
+        applied += [Applied.from_bytes(result) for result in ctx.stream("apply", items, ApplyShard, step_args=args)]
+    return applied
+
+
+def _count(ctx: Context, corpus: Corpus, keys: tuple[str, ...]) -> None:
+    shards = _uncounted(ctx, corpus, keys)
+    if shards:
+        args = {
+            "folder": str(ctx.run.path),
+            "rows": corpus.rows,
+            "program_keys": keys,
+            "num_classes": ctx.task.num_classes,
+        }
+        for _ in ctx.stream("count", shards, CountShard, step_args=args):
+            pass
+
+
+def _uncounted(ctx: Context, corpus: Corpus, keys: tuple[str, ...]) -> list[str]:
+    folder, rows = ctx.run.path, corpus.rows
+    return [
+        key for key in dict.fromkeys(corpus.keys) if not counts_path(folder, key, rows=rows, program_keys=keys).exists()
+    ]
+
+
+def _total(ctx: Context, corpus: Corpus, keys: tuple[str, ...]) -> Counts:
+    return total(ctx.run.path, corpus.keys, rows=corpus.rows, program_keys=keys, num_classes=ctx.task.num_classes)
+
+
+def _outcome(ctx: Context, programs: ProgramSet, every: Counts, computed: list[Applied]) -> dict[str, Any]:
+    """Join what this sitting saw with what earlier ones recorded; the faults on disk decide who is quarantined."""
+    names = programs.named()
+    earlier = ctx.run.record("apply")
+    before = {} if earlier is None else earlier.result.get("said", {})
+    messages = dict(before.get("messages", {}))
+    reasons = dict(before.get("quarantined", {}))
+    for applied in computed:
+        messages = applied.messages | messages
+        reasons = applied.quarantined | reasons
+    faults = (every.train + every.test).faults
+    stopped = faults[:, Fault.QUARANTINED] + faults[:, Fault.VIOLATION] > 0
+    unexplained = "the sandbox stopped it in an earlier, interrupted run"
+    return {
+        "set": set_name(programs.keys),
+        "messages": {names[key]: text for key, text in messages.items() if key in names},
+        "quarantined": {names[key]: reasons.get(key, unexplained) for j, key in enumerate(programs.keys) if stopped[j]},
+        "said": {"messages": messages, "quarantined": reasons},
+    }

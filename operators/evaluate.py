@@ -1,0 +1,181 @@
+"""Gold labels beside what was predicted, counted on the test rows of a shard. The one operator that reads gold."""
+
+from __future__ import annotations
+
+import json
+from base64 import b64decode, b64encode
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow.parquet as pq
+
+from operators.confusion import Confusion
+from operators.corpus.plan import Shard
+from operators.corpus.read import read_shard
+from operators.errors import InputError
+from operators.posterior import Evidence, hard_labels, soft_labels
+from operators.predict import predictions_path
+from operators.rows import rows_path
+from operators.schema import ABSTAIN, Counts
+from operators.votes import VoteStore
+
+METHODS = ("majority_vote", "label_model", "end_model")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judged:
+    """What was counted against gold; a monoid.
+
+    Attributes:
+        confusions: of each of `METHODS`.
+        voted: (m,) int64, test rows with gold on which a program votes.
+        right: (m,) int64, those on which it votes the gold class.
+        unlabeled: test rows without gold.
+    """
+
+    confusions: dict[str, Confusion]
+    voted: Counts
+    right: Counts
+    unlabeled: int
+
+    @classmethod
+    def zero(cls, num_programs: int, num_classes: int) -> Judged:
+        """Return the counts of no rows."""
+        none = np.zeros(num_programs, np.int64)
+        confusions = {method: Confusion.zero(num_classes) for method in METHODS}
+        return cls(confusions=confusions, voted=none, right=none, unlabeled=0)
+
+    def __add__(self, other: Judged) -> Judged:
+        return Judged(
+            confusions={method: self.confusions[method] + other.confusions[method] for method in METHODS},
+            voted=self.voted + other.voted,
+            right=self.right + other.right,
+            unlabeled=self.unlabeled + other.unlabeled,
+        )
+
+    def to_bytes(self) -> bytes:
+        """Write as JSON."""
+        content = {
+            "confusions": {name: b64encode(c.to_bytes()).decode() for name, c in self.confusions.items()},
+            "voted": self.voted.tolist(),
+            "right": self.right.tolist(),
+            "unlabeled": self.unlabeled,
+        }
+        return json.dumps(content).encode()
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Judged:
+        """Read what `to_bytes` wrote."""
+        content = json.loads(data)
+        return cls(
+            confusions={n: Confusion.from_bytes(b64decode(c)) for n, c in content["confusions"].items()},
+            voted=np.array(content["voted"], np.int64),
+            right=np.array(content["right"], np.int64),
+            unlabeled=content["unlabeled"],
+        )
+
+
+class EvaluateShard:
+    """Step: count the test rows of one shard against gold; writes nothing."""
+
+    def __init__(
+        self,
+        *,
+        folder: str,
+        rows: str,
+        text: str,
+        id_column: str | None,
+        gold: str,
+        group: str | None,
+        gold_index: Mapping[str, int],
+        program_keys: Sequence[str],
+        majority: Evidence,
+        label_model: Evidence,
+        predictions: str,
+    ) -> None:
+        self._folder = Path(folder)
+        self._rows = rows
+        self._text = text
+        self._id = id_column
+        self._gold = gold
+        self._group = group
+        self._gold_index = dict(gold_index)
+        self._program_keys = tuple(program_keys)
+        self._evidence = {"majority_vote": majority, "label_model": label_model}
+        self._predictions = predictions
+
+    def __call__(self, item: str) -> bytes:
+        """Count shard `item`; returns `Judged`.
+
+        Raises:
+            InputError: a gold label is no class of the task.
+        """
+        shard = Shard.from_json(item)
+        is_test = pq.read_table(rows_path(self._folder, shard.key, self._rows)).column("is_test").to_numpy()
+        extra = [self._gold] if self._group is None else list(dict.fromkeys([self._gold, self._group]))
+        table = read_shard(shard, text=self._text, id=self._id, extra=extra).filter(is_test)
+        gold = self._indices(table.column(self._gold).to_pylist(), table.column("id").to_pylist(), shard)
+        groups = None if self._group is None else [_name(v) for v in table.column(self._group).to_pylist()]
+        votes = VoteStore(self._folder).read(shard.key, self._program_keys)[0][is_test]
+        path = predictions_path(self._folder, shard.key, self._predictions)
+        predicted = pq.read_table(path).filter(is_test)
+
+        known = gold != ABSTAIN
+        covered = (votes != ABSTAIN).any(axis=1)
+        confusions = {}
+        for method in METHODS:
+            if method == "end_model":
+                soft = np.array(predicted.column("probabilities").to_pylist(), dtype=float)
+                soft = soft.reshape(len(gold), -1) if len(gold) else np.zeros((0, self._num_classes))
+                labels = predicted.column("label").to_numpy().astype(np.int8)
+            else:
+                soft = soft_labels(votes, self._evidence[method])
+                labels, _ = hard_labels(soft, votes)
+            confusions[method] = Confusion.of(
+                gold[known],
+                labels[known],
+                soft=soft[known],
+                # The distilled model labels every row; the two others only the rows with a vote.
+                covered=covered[known],
+                answers_uncovered=method == "end_model",
+                groups=None if groups is None else [g for g, k in zip(groups, known, strict=True) if k],
+            )
+        cast = votes[known] != ABSTAIN
+        return Judged(
+            confusions=confusions,
+            voted=cast.sum(axis=0, dtype=np.int64),
+            right=(cast & (votes[known] == gold[known, None])).sum(axis=0, dtype=np.int64),
+            unlabeled=int((~known).sum()),
+        ).to_bytes()
+
+    @property
+    def _num_classes(self) -> int:
+        return self._evidence["label_model"].num_classes
+
+    def _indices(self, values: Sequence[Any], ids: Sequence[Any], shard: Shard) -> npt.NDArray[np.int64]:
+        indices = np.full(len(values), ABSTAIN, np.int64)
+        for row, value in enumerate(values):
+            name = _name(value)
+            if name is None or name == "":
+                continue
+            if name not in self._gold_index:
+                files = ", ".join(dict.fromkeys(piece.path for piece in shard.pieces))
+                raise InputError(
+                    f"{files}: row {ids[row]!r} has {name!r} in the gold column {self._gold!r}; expected one of "
+                    f"{list(self._gold_index)}. Add it to `gold_values` of its class in the task file"
+                )
+            indices[row] = self._gold_index[name]
+        return indices
+
+
+def _name(value: Any) -> str | None:
+    """Write a value of the gold or group column as text: 1, 1.0 and "1" are one label, NaN is none."""
+    if value is None or value != value:
+        return None
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return str(value)

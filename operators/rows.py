@@ -1,0 +1,152 @@
+"""The rows of a shard: their ids and the split they belong to, written down once.
+
+Everything after this stage knows a row by its place in the shard, so the corpus is checked here, before any
+program runs and any money is spent: columns, ids, split values. Gold is not read.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from operators.commit import commit_table
+from operators.corpus.plan import Shard
+from operators.corpus.read import read_shard
+from operators.errors import InputError
+
+_COUNTS = b"row_counts"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowCounts:
+    """What a corpus holds; a monoid.
+
+    Attributes:
+        text_bytes: of all rows together, as UTF-8.
+    """
+
+    rows: int = 0
+    test_rows: int = 0
+    null_texts: int = 0
+    text_bytes: int = 0
+
+    def __add__(self, other: RowCounts) -> RowCounts:
+        return RowCounts(**{name: value + getattr(other, name) for name, value in asdict(self).items()})
+
+    def to_bytes(self) -> bytes:
+        """Write as JSON."""
+        return json.dumps(asdict(self)).encode()
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> RowCounts:
+        """Read what `to_bytes` wrote."""
+        return cls(**json.loads(data))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SplitRule:
+    """Which rows are test rows: by the file they stand in, by a column, or by a hash of their text.
+
+    Attributes:
+        column: a column with split names, None for a hash of the normalised text.
+        fraction: share of test rows where the hash decides, 0..1.
+    """
+
+    column: str | None
+    train_values: tuple[str, ...]
+    test_values: tuple[str, ...]
+    fraction: float
+
+
+class IndexShard:
+    """Step: write `rows/<shard>-<digest>.parquet` (id, is_test, null_text) in the order of the shard."""
+
+    def __init__(self, *, folder: str, digest: str, text: str, id_column: str | None, split: SplitRule) -> None:
+        self._folder = Path(folder)
+        self._digest = digest
+        self._text = text
+        self._id = id_column
+        self._split = split
+
+    def __call__(self, item: str) -> bytes:
+        """Index one shard.
+
+        Returns:
+            its RowCounts.
+
+        Raises:
+            InputError: an id is missing, or the split column holds a value that the task does not name.
+        """
+        shard = Shard.from_json(item)
+        extra = () if self._split.column is None else (self._split.column,)
+        table = read_shard(shard, text=self._text, id=self._id, extra=extra)
+        if table.column("id").null_count:
+            row = table.column("id").is_null().to_pylist().index(True)
+            raise InputError(
+                f"{_where(shard)}: row {row} of this part has no id in column {self._id!r}; every row needs one, "
+                "or leave `columns.id` out to number the rows"
+            )
+        is_test = _is_test(table, shard, self._split)
+        texts = table.column("text")
+        counts = RowCounts(
+            rows=table.num_rows,
+            test_rows=int(is_test.sum()),
+            null_texts=texts.null_count,
+            text_bytes=pc.sum(pc.binary_length(texts)).as_py() or 0,
+        ).to_bytes()
+        rows = pa.table({"id": table.column("id"), "is_test": is_test, "null_text": texts.is_null()})
+        path = rows_path(self._folder, shard.key, self._digest)
+        # In the footer, so that an index that is resumed reads no rows again.
+        commit_table(path, rows.replace_schema_metadata({_COUNTS: counts}))
+        return counts
+
+
+def rows_path(folder: Path, shard_key: str, digest: str) -> Path:
+    """Where the rows of a shard stand in a run's folder; `digest` covers the id column and the split."""
+    return folder / "rows" / f"{shard_key}-{digest}.parquet"
+
+
+def read_counts(path: Path) -> RowCounts:
+    """Return the counts of an indexed shard."""
+    return RowCounts.from_bytes(pq.read_schema(path).metadata[_COUNTS])
+
+
+def normalised(text: str) -> str:
+    """Bring a text to the form by which duplicates are recognised: NFKC, case folded, blanks collapsed."""
+    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+
+
+def text_hash(text: str | None) -> float:
+    """Map a text to 0..1, the same for texts that differ in case and blanks alone."""
+    digest = hashlib.sha256(normalised(text or "").encode("utf-8", "surrogatepass")).digest()
+    return int.from_bytes(digest[:8], "big") / 2**64
+
+
+def _is_test(table: pa.Table, shard: Shard, rule: SplitRule) -> npt.NDArray[np.bool_]:
+    if shard.split is not None:
+        return np.full(table.num_rows, shard.split == "test")
+    if rule.column is None:
+        texts: Sequence[str | None] = table.column("text").to_pylist()
+        return np.array([text_hash(text) < rule.fraction for text in texts], dtype=bool)
+    values = [None if v is None else str(v) for v in table.column(rule.column).to_pylist()]
+    for row, value in enumerate(values):
+        if value not in rule.test_values and value not in rule.train_values:
+            raise InputError(
+                f"{_where(shard)}: row {row} of this part has {value!r} in the split column {rule.column!r}; expected "
+                f"one of {[*rule.train_values, *rule.test_values]}. Name it in `data.train_values` or `data.test_values`"
+            )
+    return np.array([value in rule.test_values for value in values], dtype=bool)
+
+
+def _where(shard: Shard) -> str:
+    return ", ".join(dict.fromkeys(piece.path for piece in shard.pieces))

@@ -1,0 +1,110 @@
+"""The label matrix on disk: a column a program, a file for each shard and each set of programs that ran together.
+
+A program's column is found by its key, which covers all that changes its votes, so editing one program out of ten
+computes one column. The votes of a shard are put together from columns of the same shard in its row order.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from operators.commit import commit, commit_table
+from operators.errors import OperatorError
+from operators.schema import Faults, Votes
+
+
+@dataclass(frozen=True, slots=True)
+class VoteStore:
+    """Votes and faults below a run's folder.
+
+    Attributes:
+        folder: of the run.
+    """
+
+    folder: Path
+
+    def declare(self, program_keys: Sequence[str]) -> str:
+        """Write down which programs form a set, before any file of it; returns the name of the set."""
+        name = set_name(program_keys)
+        path = self.folder / "votes" / f"{name}.json"
+        if not path.exists():
+            commit(path, lambda p: p.write_text(json.dumps(list(program_keys)), encoding="utf-8"))
+        return name
+
+    def write(self, shard_key: str, program_keys: Sequence[str], *, votes: Votes, faults: Faults) -> None:
+        """Commit the columns of a set on one shard; faults first, so that votes never stand without them.
+
+        Args:
+            shard_key: of the shard.
+            program_keys: (m,) of the set, in the order of the columns.
+            votes: (n, m) int8.
+            faults: (n, m) uint8.
+        """
+        name = set_name(program_keys)
+        for kind, matrix in (("faults", faults), ("votes", votes)):
+            columns = {key: np.ascontiguousarray(matrix[:, j]) for j, key in enumerate(program_keys)}
+            commit_table(self.path(kind, shard_key, name), pa.table(columns))
+
+    def path(self, kind: str, shard_key: str, name: str) -> Path:
+        """Where the file of a set and a shard stands; `kind` is "votes" or "faults"."""
+        return self.folder / kind / f"{shard_key}-{name}.parquet"
+
+    def sets(self) -> dict[str, tuple[str, ...]]:
+        """Return the declared sets, by name, each with its program keys."""
+        paths = sorted((self.folder / "votes").glob("*.json"))
+        return {path.stem: tuple(json.loads(path.read_text(encoding="utf-8"))) for path in paths}
+
+    def missing(self, shard_keys: Sequence[str], program_keys: Sequence[str]) -> dict[str, tuple[str, ...]]:
+        """Return for each shard that lacks votes the programs it lacks, in the order given."""
+        sets = self.sets()
+        present = {path.name for path in (self.folder / "votes").glob("*.parquet")}
+        lacking = {}
+        for shard_key in shard_keys:
+            own = (keys for name, keys in sets.items() if f"{shard_key}-{name}.parquet" in present)
+            have = {key for keys in own for key in keys}
+            lack = tuple(key for key in program_keys if key not in have)
+            if lack:
+                lacking[shard_key] = lack
+        return lacking
+
+    def read(self, shard_key: str, program_keys: Sequence[str]) -> tuple[Votes, Faults]:
+        """Put the label matrix of a shard together.
+
+        Returns:
+            votes (n, m) int8 and faults (n, m) uint8, columns in the order of `program_keys`.
+
+        Raises:
+            OperatorError: a column is not there; the stage that writes it has not run.
+        """
+        left = dict.fromkeys(program_keys)
+        found: dict[str, tuple[pa.ChunkedArray, pa.ChunkedArray]] = {}
+        for name, keys in self.sets().items():
+            wanted = [key for key in keys if key in left]
+            path = self.path("votes", shard_key, name)
+            if not wanted or not path.exists():
+                continue
+            votes = pq.read_table(path, columns=wanted)
+            faults = pq.read_table(self.path("faults", shard_key, name), columns=wanted)
+            for key in wanted:
+                found[key] = votes.column(key), faults.column(key)
+                del left[key]
+        if left:
+            raise OperatorError(f"shard {shard_key} has no votes of program {next(iter(left))}; run `alchemist apply`")
+        columns = [found[key] for key in program_keys]
+        return (
+            np.column_stack([votes.to_numpy() for votes, _ in columns]).astype(np.int8, copy=False),
+            np.column_stack([faults.to_numpy() for _, faults in columns]).astype(np.uint8, copy=False),
+        )
+
+
+def set_name(program_keys: Sequence[str]) -> str:
+    """Name a set of programs; the order does not matter."""
+    return hashlib.sha256("\n".join(sorted(program_keys)).encode()).hexdigest()[:16]

@@ -1,0 +1,72 @@
+"""A small corpus with planted classes, and programs of known quality for it."""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+# Ray's token file goes to the user's home otherwise, and tests leave nothing there.
+os.environ.setdefault("RAY_AUTH_MODE", "disabled")
+
+TASK = """\
+name: comments
+data: {source: comments.csv}
+columns: {text: body, gold: label, group: site}
+classes:
+  - {name: ham}
+  - {name: spam}
+instruction: Label a comment as ham or spam.
+programs: {folder: programs}
+shards: {max_rows: 100}
+"""
+
+PROGRAMS = {
+    "links": "def label_function(text):\n    return 1 if 'http' in text else -1\n",
+    "offers": "def label_function(text):\n    return 1 if 'free' in text or 'win' in text else -1\n",
+    "praise": "def label_function(text):\n    return 0 if 'love' in text or 'song' in text else -1\n",
+    "words": (
+        "import re\nSHOUT = re.compile('[A-Z]{4,}')\n"
+        "def label_function(text):\n    return 1 if SHOUT.search(text) else 0 if 'nice' in text else -1\n"
+    ),
+}
+
+_SPAM = ("http://x.example", "free", "win", "CLICK", "subscribe", "offer")
+_HAM = ("love", "song", "nice", "voice", "memories", "beautiful")
+_OTHER = ("the", "this", "and", "video", "people", "today", "again", "really")
+
+
+def write_corpus(path: Path, *, num_rows: int, seed: int = 0) -> None:
+    """Write a CSV with the columns body, label and site; a tenth of the rows hold no cue of their class."""
+    rng = np.random.default_rng(seed)
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["body", "label", "site"])
+        for row in range(num_rows):
+            spam = bool(rng.random() < 0.4)
+            cues = rng.choice(_SPAM if spam else _HAM, size=0 if rng.random() < 0.1 else rng.integers(1, 4))
+            words = [*cues, *rng.choice(_OTHER, size=6)]
+            rng.shuffle(words)
+            site = "a" if rng.random() < 0.7 else "b"
+            writer.writerow([f'{" ".join(words)}, "no {row}"\nend', "spam" if spam else "ham", site])
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Callable[..., Path]:
+    """Make a folder with comments.csv, programs/ and task.yaml; returns the task file."""
+
+    def make(*, num_rows: int = 400, task: str = TASK, programs: dict[str, str] | None = None) -> Path:
+        write_corpus(tmp_path / "comments.csv", num_rows=num_rows)
+        folder = tmp_path / "programs"
+        folder.mkdir()
+        for name, source in (programs or PROGRAMS).items():
+            (folder / f"{name}.py").write_text(source, encoding="utf-8")
+        path = tmp_path / "task.yaml"
+        path.write_text(task, encoding="utf-8")
+        return path
+
+    return make

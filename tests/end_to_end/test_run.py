@@ -1,0 +1,139 @@
+"""The main job on a small corpus, through the command line as a user types it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+pytestmark = [pytest.mark.slow, pytest.mark.ray]
+
+ALCHEMIST = str(Path(sys.executable).with_name("alchemist"))
+
+
+def alchemist(*arguments: str | Path, folder: Path, code: int = 0) -> subprocess.CompletedProcess[str]:
+    """Run the command and check its exit code."""
+    done = subprocess.run(
+        [ALCHEMIST, *map(str, arguments)], cwd=folder, capture_output=True, text=True, timeout=400, check=False
+    )
+    assert done.returncode == code, f"exit code {done.returncode}\n{done.stdout}\n{done.stderr}"
+    return done
+
+
+def content_of(run: Path, *folders: str) -> dict[str, bytes]:
+    """Return the bytes of the files in some folders of a run, by name."""
+    files = [path for folder in folders for path in sorted((run / folder).rglob("*")) if path.is_file()]
+    return {str(path.relative_to(run)): path.read_bytes() for path in files}
+
+
+RESULTS = ("rows", "votes", "faults", "counts", "labels", "model", "predictions")
+
+
+def test_labels_a_corpus_from_start_to_report(project: Callable[..., Path]):
+    """Every row gets one soft label, the report holds its documented keys, and a second run computes nothing."""
+    task = project()
+    done = alchemist("run", task, "--out", "run", folder=task.parent)
+    run = task.parent / "run"
+    assert "report.html" in done.stdout
+    labels = pq.read_table(run / "labels").to_pandas()
+    assert len(labels) == 400
+    assert labels["id"].is_unique
+    np.testing.assert_allclose(np.stack(labels["soft_label"]).sum(axis=1), 1.0, rtol=0, atol=1e-12)
+    assert set(labels["reason"]) <= {"labeled", "tie", "uncovered"}
+    assert (labels["label"][labels["reason"] != "labeled"] == -1).all()
+    assert len(pq.read_table(run / "predictions")) == 400
+
+    report = json.loads((run / "report.json").read_text())
+    assert report["rows"] == 400
+    assert 0.5 < report["coverage"] < 1
+    for method in ("majority_vote", "label_model", "end_model"):
+        for figure in ("accuracy", "accuracy_covered", "f1"):
+            assert 0.7 < report["metrics"][method][figure] <= 1, (method, figure)
+    assert report["faults"] == {name: {} for name in ("links", "offers", "praise", "words")}
+    for stage in ("index", "apply", "fit", "label", "distill", "predict", "evaluate"):
+        assert report["stages"][stage]["seconds"] > 0
+    assert set(report["money"]) >= {"spent", "tokens_in", "tokens_out", "direct_labeling_estimate", "currency"}
+    html = (run / "report.html").read_text()
+    assert "<script src" not in html
+    assert 'href="http' not in html
+
+    before = content_of(run, *RESULTS)
+    again = alchemist("run", task, "--out", "run", "--json", folder=task.parent)
+    outcome = json.loads(again.stdout)
+    assert set(outcome["statuses"].values()) == {"reused"}
+    assert content_of(run, *RESULTS) == before
+    assert "nothing was computed" in alchemist("run", task, "--out", "run", folder=task.parent).stdout
+
+
+def test_editing_a_program_computes_its_column_alone(project: Callable[..., Path]):
+    """After one program of four is edited the other columns stand as they were; the labels are those of a new run."""
+    task = project()
+    alchemist("label", task, "--out", "run", folder=task.parent)
+    run = task.parent / "run"
+    before = content_of(run, "votes")
+    edited = "def label_function(text):\n    return 1 if 'http' in text or 'offer' in text else -1\n"
+    (task.parent / "programs" / "links.py").write_text(edited)
+    alchemist("label", task, "--out", "run", folder=task.parent)
+    after = content_of(run, "votes")
+    assert before.items() <= after.items()
+    new = [name for name in after if name not in before and name.endswith(".parquet")]
+    assert new
+    assert {pq.read_schema(run / name).names.__len__() for name in new} == {1}
+    alchemist("label", task, "--out", "fresh", folder=task.parent)
+    assert content_of(run, "labels") == content_of(task.parent / "fresh", "labels")
+
+
+def test_a_killed_run_goes_on_to_the_same_bytes(project: Callable[..., Path]):
+    """After kill -9 of the driver, the next run gives the same files as a run that nobody disturbed."""
+    slow = "def label_function(text):\n    sum(range(60000))\n    return 1 if 'http' in text else -1\n"
+    from_conftest = {"slow": slow, "nice": "def label_function(text):\n    return 0 if 'nice' in text else -1\n"}
+    extra = "def label_function(text):\n    return 0 if 'love' in text else 1 if 'free' in text else -1\n"
+    task = project(num_rows=2000, programs=from_conftest | {"love": extra})
+    alchemist("label", task, "--out", "calm", folder=task.parent)
+    process = subprocess.Popen(
+        [ALCHEMIST, "label", str(task), "--out", "killed"], cwd=task.parent, stderr=subprocess.DEVNULL
+    )
+    votes = task.parent / "killed" / "votes"
+    deadline = time.monotonic() + 120
+    while len(list(votes.glob("*.parquet"))) < 3 and time.monotonic() < deadline and process.poll() is None:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert 3 <= len(list(votes.glob("*.parquet"))) < 20, "the kill came too early or too late to test anything"
+    alchemist("label", task, "--out", "killed", folder=task.parent)
+    names = ("rows", "votes", "faults", "counts", "labels")
+    assert content_of(task.parent / "killed", *names) == content_of(task.parent / "calm", *names)
+
+
+@pytest.mark.parametrize("stage", ["index", "apply", "label", "distill", "predict", "evaluate"])
+def test_ctrl_c_ends_with_130_and_the_next_run_finishes(project: Callable[..., Path], stage: str):
+    """An interrupt in any stage ends the command with 130 and a word on how to go on, and loses nothing."""
+    task = project()
+    environment = os.environ | {"ALCHEMIST_TEST_INTERRUPT": stage}
+    script = (
+        "import os, signal, sys\n"
+        "from engine import cli, progress\n"
+        "stage, begin = os.environ['ALCHEMIST_TEST_INTERRUPT'], progress.Bars.begin\n"
+        "def interrupting(self, name, total):\n"
+        "    begin(self, name, total)\n"
+        "    if name == stage: os.kill(os.getpid(), signal.SIGINT)\n"
+        "progress.Bars.begin = interrupting\n"
+        "sys.argv = ['alchemist', 'run', 'task.yaml', '--out', 'run']\n"
+        "cli.main()\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=task.parent, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 130, done.stderr
+    assert "goes on from here" in done.stderr
+    outcome = json.loads(alchemist("run", task, "--out", "run", "--json", folder=task.parent).stdout)
+    assert outcome["report"]["rows"] == 400
