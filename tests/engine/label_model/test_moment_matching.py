@@ -1,0 +1,247 @@
+"""Moment matching recovers what was planted, and does not care what things are called."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from engine.errors import NotIdentifiable, SolverFailed
+from engine.label_model.alternation import alternate
+from engine.label_model.anchor import Tokens
+from engine.label_model.baselines import majority_vote
+from engine.label_model.model import LabelModel
+from engine.label_model.moment_matching import TokenProblem, fit
+from engine.label_model.synthetic import Planted, plant, plant_table
+from operators.moments import Moments
+from operators.schema import Floats
+
+
+def _planted(num_programs: int, num_classes: int, num_rows: int, seed: int = 0) -> Planted:
+    rng = np.random.default_rng(seed)
+    theta = plant_table(num_programs=num_programs, num_classes=num_classes, rng=rng)
+    shares = np.arange(2, num_classes + 2, dtype=np.float64)
+    return plant(theta=theta, class_balance=shares / shares.sum(), num_rows=num_rows, rng=rng)
+
+
+@pytest.fixture
+def small() -> Planted:
+    return _planted(num_programs=6, num_classes=3, num_rows=2000)
+
+
+@pytest.mark.parametrize(
+    ("m", "k", "n"), [(5, 2, 2000), (10, 3, 10_000), pytest.param(25, 4, 20_000, marks=pytest.mark.slow)]
+)
+def test_planted_programs_are_recovered(m: int, k: int, n: int) -> None:
+    """At three sizes, accuracies come out near the planted ones and labels no worse than by majority."""
+    data = _planted(m, k, n)
+    moments = Moments.of(data.votes, k)
+    model = fit(moments)
+    votes = data.theta[:, :k] * data.class_balance
+    accuracies = np.einsum("jaa->j", votes) / votes.sum(axis=(1, 2))
+    # The default spread keeps a bias of .04 to .08 at any n: no count is trusted to better than a tenth.
+    assert np.abs(model.accuracies - accuracies).max() < 0.12
+    assert np.abs(model.theta - data.theta).max() < 0.1
+    covered = (data.votes >= 0).any(axis=1)
+    right = (model.predict(data.votes) == data.gold)[covered].mean()
+    by_majority = (majority_vote(moments).predict(data.votes) == data.gold)[covered].mean()
+    assert right >= by_majority
+
+
+@pytest.mark.parametrize(("m", "k"), [(5, 2), (6, 2), (5, 3)])
+def test_population_moments_without_pull_give_the_truth(m: int, k: int) -> None:
+    """With exact moments, the true balance and hardly any pull, the table is the planted one."""
+    rng = np.random.default_rng(m + k)
+    theta = plant_table(num_programs=m, num_classes=k, accuracy=(0.65, 0.9), rng=rng)
+    balance = np.full(k, 1.0 / k)
+    table, tokens = _population(theta, balance)
+    problem = TokenProblem(num_tokens=m * k, num_classes=k)
+    current = tokens
+    for _ in range(40):
+        # Each round pulls to where the last one came: the pull vanishes, the start does not jump.
+        found = alternate(current, problem.solve, counted=tokens.others, pull=1e-2)
+        current = replace(current, anchor=found)
+    assert np.abs(found - table).max() < 5e-3
+
+
+def _population(theta: Floats, balance: Floats) -> tuple[Floats, Tokens]:
+    m, k = theta.shape[0], theta.shape[2]
+    n = 1e9
+    joint = theta[:, :k] * balance
+    counts = joint.sum(axis=2).ravel() * n
+    table = (joint / joint.sum(axis=2, keepdims=True)).reshape(m * k, k)
+    places = np.arange(m * k)
+    chance = np.outer(counts, counts) / n
+    tokens = Tokens(
+        places=places,
+        programs=places // k,
+        classes=places % k,
+        counts=counts,
+        pairs=chance * ((table / balance) @ table.T),
+        chance=chance,
+        balance=balance,
+        anchor=0.7 * table + 0.3 / k,
+    )
+    return table, tokens
+
+
+def test_relabeling_classes_permutes_the_answer(small: Planted) -> None:
+    """Classes have no order: other numbers for them permute the soft labels."""
+    to = np.array([2, 0, 1])
+    renamed = np.where(small.votes >= 0, to[small.votes], -1).astype(np.int8)
+    soft = LabelModel.fit(small.votes, num_classes=3).predict_proba(small.votes)
+    other = LabelModel.fit(renamed, num_classes=3).predict_proba(renamed)
+    # The solver stops within 1e-6 or so, by another path.
+    np.testing.assert_allclose(other[:, to], soft, atol=1e-4)
+
+
+def test_order_of_programs_does_not_matter(small: Planted) -> None:
+    """Programs in another order give the same soft labels."""
+    order = np.array([3, 1, 5, 0, 2, 4])
+    model = LabelModel.fit(small.votes, num_classes=3)
+    other = LabelModel.fit(small.votes[:, order], num_classes=3)
+    np.testing.assert_allclose(other.accuracies, model.accuracies[order], atol=1e-4)
+    np.testing.assert_allclose(other.predict_proba(small.votes[:, order]), model.predict_proba(small.votes), atol=1e-4)
+
+
+def test_order_of_rows_changes_no_bit(small: Planted) -> None:
+    """Rows in another order, and in blocks, give the same bits."""
+    rows = np.random.default_rng(1).permutation(len(small.votes))
+    parts = [Moments.of(block, 3) for block in np.array_split(small.votes[rows], 7)]
+    blockwise = fit(sum(parts, start=Moments.zero(6, 3)))
+    assert blockwise.to_json() == LabelModel.fit(small.votes, num_classes=3).to_json()
+
+
+def test_a_program_that_always_abstains_changes_nothing(small: Planted) -> None:
+    """It gets no say, and a warning."""
+    with_silent = np.insert(small.votes, 2, -1, axis=1)
+    model = LabelModel.fit(with_silent, num_classes=3)
+    soft = LabelModel.fit(small.votes, num_classes=3).predict_proba(small.votes)
+    np.testing.assert_allclose(model.predict_proba(with_silent), soft, atol=1e-9)
+    assert math.isnan(model.accuracies[2])
+    assert any("programs 2 never vote" in warning for warning in model.warnings)
+
+
+def test_duplicates_are_found_and_weigh_less(small: Planted) -> None:
+    """Three copies of a program are named, and together weigh less than three programs."""
+    copied = np.concatenate([small.votes, small.votes[:, [0, 0]]], axis=1)
+    model = LabelModel.fit(copied, num_classes=3)
+    assert model.diagnostics is not None
+    pairs = {(found.program, found.other) for found in model.diagnostics.duplicates}
+    assert {(0, 6), (0, 7), (6, 7)} <= pairs
+    assert model.vote_weights[0].max() < 0.7
+    assert model.vote_weights[1].min() > 0.99
+
+
+@pytest.mark.parametrize(
+    ("m", "k"),
+    [(1, 2), (2, 2), (3, 2), (12, 2), (1, 20), (2, 20), (3, 20), pytest.param(12, 20, marks=pytest.mark.slow)],
+)
+def test_any_shape_gives_finite_soft_labels(m: int, k: int) -> None:
+    """Few rows, one program, many classes: soft labels are finite and sum to 1."""
+    votes = np.random.default_rng(m * k).integers(-1, k, size=(40, m)).astype(np.int8)
+    model = LabelModel.fit(votes, num_classes=k)
+    np.testing.assert_allclose(model.predict_proba(votes).sum(axis=1), 1.0, rtol=1e-12)
+    np.testing.assert_allclose(model.theta.sum(axis=1), 1.0, rtol=1e-9)
+    assert (model.theta >= 0).all()
+
+
+@pytest.mark.slow
+def test_two_hundred_programs() -> None:
+    """200 programs that vote one class each are fitted, with int8 votes and m*k far above 127."""
+    rng = np.random.default_rng(9)
+    gold = rng.integers(0, 4, size=5000)
+    votes = np.full((5000, 200), -1, np.int8)
+    for j in range(200):
+        fires = rng.random(5000) < np.where(gold == j % 4, 0.1, 0.02)
+        votes[fires, j] = j % 4
+    model = LabelModel.fit(votes, num_classes=4)
+    covered = (votes >= 0).any(axis=1)
+    assert (model.predict(votes) == gold)[covered].mean() > 0.9
+
+
+def test_one_program_is_believed() -> None:
+    """The labels of a single program are its votes, and the warning says that accuracy is not known."""
+    votes = np.array([[0], [1], [1], [-1]], np.int8)
+    model = LabelModel.fit(votes, num_classes=2)
+    assert model.predict(votes).tolist() == [0, 1, 1, -1]
+    assert any("fewer than 3" in warning for warning in model.warnings)
+
+
+def test_votes_for_one_class_alone() -> None:
+    """All votes for one class: finite, labeled so, and the class nobody votes for is named."""
+    votes = np.where(np.random.default_rng(0).random((50, 4)) < 0.5, 1, -1).astype(np.int8)
+    model = LabelModel.fit(votes, num_classes=3)
+    soft = model.predict_proba(votes)
+    assert np.isfinite(soft).all()
+    assert set(model.predict(votes)[(votes >= 0).any(axis=1)].tolist()) == {1}
+    assert any("no program votes for class 0, 2" in warning for warning in model.warnings)
+
+
+def test_no_votes_at_all() -> None:
+    """Without a vote every soft label is the prior, and a warning says to add programs."""
+    votes = np.full((5, 3), -1, np.int8)
+    model = LabelModel.fit(votes, num_classes=4)
+    np.testing.assert_allclose(model.predict_proba(votes), 0.25)
+    assert len(model.warnings) == 1
+    assert "add programs that vote" in model.warnings[0]
+
+
+def test_programs_that_never_meet() -> None:
+    """Without overlap the accuracies rest on vote shares, and a warning says what to add."""
+    votes = np.full((90, 3), -1, np.int8)
+    for j in range(3):
+        votes[30 * j : 30 * (j + 1), j] = np.arange(30) % 2
+    model = LabelModel.fit(votes, num_classes=2)
+    assert any("cover the rows of others" in warning for warning in model.warnings)
+    assert model.diagnostics is not None
+    assert model.diagnostics.solves == 0
+
+
+def test_too_few_pairs_are_named(caplog: pytest.LogCaptureFixture) -> None:
+    """Fewer pairs of votes than unknowns: the warning gives both numbers and is logged."""
+    # Four programs of one class each: 6 pairs, and 3 free probabilities for each of 4 votes.
+    fires = np.random.default_rng(0).random((200, 4)) < 0.7
+    votes = np.where(fires, np.arange(4), -1).astype(np.int8)
+    model = LabelModel.fit(votes, num_classes=4)
+    (warning,) = model.warnings
+    assert "6 pairs of votes are too few for 12 unknowns" in warning
+    assert warning in caplog.text
+
+
+def test_a_given_class_balance_is_the_prior(small: Planted) -> None:
+    """What the user gives is used as it is, for uncovered rows too."""
+    model = LabelModel.fit(small.votes, num_classes=3, class_balance=[0.2, 0.3, 0.5])
+    np.testing.assert_allclose(model.evidence.prior, [0.2, 0.3, 0.5])
+    assert model.diagnostics is not None
+    assert model.diagnostics.prior_rule == "given"
+    for wrong in ([0.5, 0.5], [0.5, 0.5, 0.5], [0.0, 0.5, 0.5]):
+        with pytest.raises(ValueError, match="3 positive shares"):
+            LabelModel.fit(small.votes, num_classes=3, class_balance=wrong)
+
+
+def test_nothing_to_fit_is_refused() -> None:
+    """No program or no row is an error that says what to do."""
+    with pytest.raises(NotIdentifiable, match="add programs"):
+        fit(Moments.zero(0, 2))
+    with pytest.raises(NotIdentifiable, match="split column"):
+        fit(Moments.zero(3, 2))
+
+
+def test_a_solver_that_gives_up_is_named() -> None:
+    """A status without an answer becomes SolverFailed, with what to do."""
+    problem = TokenProblem(num_tokens=2, num_classes=2, max_iter=1)
+    with pytest.raises(SolverFailed, match="majority_vote"):
+        problem.solve(np.stack([np.diag([1.0, 3.0])] * 2), np.array([[2.0, -1.0], [1.0, 0.5]]))
+
+
+def test_the_quadratic_program_is_solved() -> None:
+    """The minimum of |x - g|^2 over the simplex is the projection of g, whatever the scale."""
+    scale = np.array([1.0, 1e8])
+    quadratic = np.eye(3)[None] * scale[:, None, None]
+    goal = np.array([0.5, 0.4, -0.2])
+    found = TokenProblem(num_tokens=2, num_classes=3).solve(quadratic, goal * scale[:, None])
+    # The floor of .001 on the last entry takes .0005 from each of the others.
+    np.testing.assert_allclose(found, [[0.5495, 0.4495, 0.001]] * 2, atol=1e-5)
