@@ -22,7 +22,7 @@ from engine.stages.fit import fit
 from engine.stages.label import label
 from engine.stages.predictions import predict_files
 from engine.stages.programs import collect
-from engine.stages.report import report
+from engine.stages.report import Parts, report
 from engine.stages.votes import apply
 from engine.store import RunDirectory, StageStatus
 from engine.task import LabelingTask
@@ -136,19 +136,28 @@ def _stages(ctx: Context, until: str) -> RunResult:
         ctx.warn(f"label model: {warning}")
     if until == "fit":
         return result()
-    labels = label(ctx, corpus, voted, models)
+    labeled = label(ctx, corpus, voted, models)
     if until == "label":
         return result()
-    end_model = distill(ctx, corpus, labels)
+    end_model = distill(ctx, corpus, labeled.digest)
     if until == "distill":
         return result()
     predictions = predict(ctx, corpus, end_model)
     if until == "predict":
         return result()
-    figures = evaluate(ctx, corpus, voted, models, predictions=predictions)
+    evaluation = evaluate(ctx, corpus, voted, models, predictions=predictions)
     if until == "evaluate":
         return result()
-    return result(report(ctx, corpus, programs, voted, models, end_model, figures, labels=labels))
+    parts = Parts(
+        corpus=corpus,
+        programs=programs,
+        voted=voted,
+        models=models,
+        labeled=labeled,
+        end_model=end_model,
+        evaluation=evaluation,
+    )
+    return result(report(ctx, parts))
 
 
 def make_plan(task: LabelingTask) -> dict[str, Any]:

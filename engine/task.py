@@ -7,7 +7,6 @@ because a misspelt key that is silently ignored costs a user a night.
 from __future__ import annotations
 
 import difflib
-import types
 import typing
 from collections.abc import Sequence
 from pathlib import Path
@@ -209,8 +208,7 @@ class LabelingTask(_Model):
         if isinstance(self.class_balance, dict):
             if set(self.class_balance) != set(names):
                 raise ValueError(
-                    f"`class_balance` must name each class once: expected {list(names)}, "
-                    f"got {list(self.class_balance)}"
+                    f"`class_balance` must name each class once: expected {list(names)}, got {list(self.class_balance)}"
                 )
             shares = self.class_balance.values()
             if min(shares) <= 0 or abs(sum(shares) - 1) > 1e-6:
@@ -350,6 +348,6 @@ def _known_keys(location: tuple[str | int, ...]) -> list[str]:
 
 
 def _model_in(annotation: Any) -> type[BaseModel] | None:
-    if isinstance(annotation, type) and not isinstance(annotation, types.GenericAlias):
+    if typing.get_origin(annotation) is None and isinstance(annotation, type):
         return annotation if issubclass(annotation, BaseModel) else None
     return next((m for a in typing.get_args(annotation) if (m := _model_in(a)) is not None), None)

@@ -46,8 +46,12 @@ class Counts:
 
     def to_bytes(self) -> bytes:
         """Write as JSON with the parts in base 64."""
-        parts = {"moments": self.moments, "train": self.train, "test": self.test}
-        return json.dumps({name: b64encode(part.to_bytes()).decode() for name, part in parts.items()}).encode()
+        parts = {
+            "moments": self.moments.to_bytes(),
+            "train": self.train.to_bytes(),
+            "test": self.test.to_bytes(),
+        }
+        return json.dumps({name: b64encode(part).decode() for name, part in parts.items()}).encode()
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Counts:

@@ -138,10 +138,8 @@ class EvaluateShard:
             confusions[method] = Confusion.of(
                 gold[known],
                 labels[known],
-                soft=soft[known],
-                # The distilled model labels every row; the two others only the rows with a vote.
-                covered=covered[known],
-                answers_uncovered=method == "end_model",
+                soft[known],
+                covered[known],
                 groups=None if groups is None else [g for g, k in zip(groups, known, strict=True) if k],
             )
         cast = votes[known] != ABSTAIN

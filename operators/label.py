@@ -16,6 +16,8 @@ from operators.rows import rows_path
 from operators.schema import Floats
 from operators.votes import VoteStore
 
+_COUNTS = b"label_counts"
+
 
 class LabelShard:
     """Step: write `labels/<shard>-<digest>.parquet`.
@@ -32,7 +34,7 @@ class LabelShard:
         self._digest = digest
 
     def __call__(self, item: str) -> bytes:
-        """Label shard `item`, a shard key; returns JSON {reason: rows}."""
+        """Label shard `item`, a shard key; returns nothing, as the counts are in the footer of the file."""
         rows = pq.read_table(rows_path(self._folder, item, self._rows), columns=["id", "is_test"])
         votes, _ = VoteStore(self._folder).read(item, self._program_keys)
         soft = soft_labels(votes, self._evidence)
@@ -47,9 +49,16 @@ class LabelShard:
                 "is_test": rows.column("is_test"),
             }
         )
-        commit_table(labels_path(self._folder, item, self._digest), table)
-        names, numbers = np.unique(np.asarray(reasons, dtype=str), return_counts=True)
-        return json.dumps(dict(zip(names.tolist(), numbers.tolist(), strict=True))).encode()
+        counts = [int((labels == y).sum()) for y in range(self._evidence.num_classes)]
+        metadata = {_COUNTS: json.dumps(counts)}
+        commit_table(labels_path(self._folder, item, self._digest), table.replace_schema_metadata(metadata))
+        return b""
+
+
+def read_counts(path: Path) -> list[int]:
+    """Return how many rows of a labeled shard have each class as hard label, (k,)."""
+    counts: list[int] = json.loads(pq.read_schema(path).metadata[_COUNTS])
+    return counts
 
 
 def labels_path(folder: Path, shard_key: str, digest: str) -> Path:

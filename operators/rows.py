@@ -143,7 +143,7 @@ def _is_test(table: pa.Table, shard: Shard, rule: SplitRule) -> npt.NDArray[np.b
         if value not in rule.test_values and value not in rule.train_values:
             raise InputError(
                 f"{_where(shard)}: row {row} of this part has {value!r} in the split column {rule.column!r}; expected "
-                f"one of {[*rule.train_values, *rule.test_values]}. Name it in `data.train_values` or `data.test_values`"
+                f"one of {[*rule.train_values, *rule.test_values]}; add it to `data.train_values` or `data.test_values`"
             )
     return np.array([value in rule.test_values for value in values], dtype=bool)
 

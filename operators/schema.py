@@ -54,6 +54,5 @@ def check_votes(votes: npt.NDArray[Any], num_classes: int) -> None:
         raise ValueError(f"votes must be integers, got {votes.dtype}")
     if votes.size and (votes.min() < ABSTAIN or votes.max() >= num_classes):
         raise ValueError(
-            f"votes must be {ABSTAIN} (abstain) or 0..{num_classes - 1}, "
-            f"got values from {votes.min()} to {votes.max()}"
+            f"votes must be {ABSTAIN} (abstain) or 0..{num_classes - 1}, got values from {votes.min()} to {votes.max()}"
         )

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
-
-from operators.featurize import FeaturizeShard, features_path
-from operators.predict import PredictShard, predictions_path
 
 from engine.stages.context import Context
 from engine.stages.corpus import Corpus
 from engine.store import digest_of
+from operators.features import FeatureSpec
+from operators.featurize import FeaturizeShard, features_path
+from operators.predict import PredictShard, predictions_path
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +41,13 @@ def distill(ctx: Context, corpus: Corpus, labels: str) -> Distilled:
     task, folder = ctx.task, ctx.run.path
     model = folder / "model"
     spec = task.end_model
-    features = digest_of("features", 1, labels, task.columns.text, spec.feature_settings())
+    settings = FeatureSpec(
+        kind=spec.features,
+        encoder=spec.encoder,
+        num_features_log2=spec.num_features_log2,
+        max_ngram=spec.max_ngram,
+    )
+    features = digest_of("features", 1, labels, task.columns.text, asdict(settings))
     digest = digest_of("distill", 1, features, corpus.keys, spec.model_dump(), task.seed)
     record = ctx.reuse("distill", digest) if (model / "config.json").exists() else None
     if record is None:
@@ -52,7 +58,7 @@ def distill(ctx: Context, corpus: Corpus, labels: str) -> Distilled:
             "labels": labels,
             "text": task.columns.text,
             "id_column": task.columns.id,
-            "features": spec.feature_settings(),
+            "features": settings,
             "digest": features,
         }
         for _ in ctx.stream("distill", missing, FeaturizeShard, step_args=args):

@@ -6,13 +6,12 @@ import base64
 import time
 from dataclasses import dataclass
 
-from operators.evaluate import EvaluateShard, Judged
-
 from engine.stages.context import Context
 from engine.stages.corpus import Corpus
 from engine.stages.fit import Models
 from engine.stages.votes import Voted
 from engine.store import digest_of
+from operators.evaluate import EvaluateShard, Judged
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,31 +2,40 @@
 
 from __future__ import annotations
 
-import json
 import time
-from collections import Counter
+from dataclasses import dataclass
 
 from engine.stages.context import Context
 from engine.stages.corpus import Corpus
 from engine.stages.fit import Models
 from engine.stages.votes import Voted
 from engine.store import digest_of
-from operators.label import LabelShard, labels_path
+from operators.label import LabelShard, labels_path, read_counts
 
 
-def label(ctx: Context, corpus: Corpus, voted: Voted, models: Models) -> str:
-    """Write the labels of every shard.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Labeled:
+    """The labels of a run.
 
-    Returns:
-        the digest in the names of the label files.
+    Attributes:
+        digest: in the names of the label files.
+        counts: (k,) rows by hard label.
     """
+
+    digest: str
+    counts: tuple[int, ...]
+
+
+def label(ctx: Context, corpus: Corpus, voted: Voted, models: Models) -> Labeled:
+    """Write the labels of every shard."""
     start = time.perf_counter()
     name = digest_of("labels", 1, corpus.rows, models.digest)
     digest = digest_of("label", name, corpus.keys)
     paths = {key: labels_path(ctx.run.path, key, name) for key in corpus.keys}
     missing = [key for key, path in paths.items() if not path.exists()]
-    if not missing and ctx.reuse("label", digest) is not None:
-        return name
+    record = None if missing else ctx.reuse("label", digest)
+    if record is not None:
+        return Labeled(digest=name, counts=tuple(record.result["counts"]))
     args = {
         "folder": str(ctx.run.path),
         "rows": corpus.rows,
@@ -34,10 +43,10 @@ def label(ctx: Context, corpus: Corpus, voted: Voted, models: Models) -> str:
         "evidence": models.chosen.evidence,
         "digest": name,
     }
-    reasons: Counter[str] = Counter()
-    for result in ctx.stream("label", missing, LabelShard, step_args=args):
-        reasons.update(json.loads(result))
+    for _ in ctx.stream("label", missing, LabelShard, step_args=args):
+        pass
     # `labels/` is read as one dataset, so it holds the labels of this state of the run alone.
     ctx.run.keep_only("labels", paths.values())
-    ctx.finish("label", digest=digest, since=start, rows=sum(reasons.values()), result={})
-    return name
+    counts = [sum(column) for column in zip(*(read_counts(paths[key]) for key in corpus.keys), strict=True)]
+    ctx.finish("label", digest=digest, since=start, rows=corpus.counts.rows, result={"counts": counts})
+    return Labeled(digest=name, counts=tuple(counts))

@@ -8,14 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from cluster.session import connect
-from operators.corpus.plan import plan_shards
-from operators.predict import PredictShard, predictions_path
-from operators.stream import run_shards
-
 from engine.errors import ConfigError
 from engine.stages.context import Watch, num_actors
 from engine.store import RunDirectory, digest_of
 from engine.task import ShardSpec
+from operators.corpus.plan import plan_shards
+from operators.predict import PredictShard, predictions_path
+from operators.stream import run_shards
 
 
 def predict_files(

@@ -30,6 +30,7 @@ class ProgramSet:
         rejected: {name: reasons} of files and answers that cannot be used.
         limits: of the sandbox.
         level: of the sandbox on this machine, 0..3.
+        layers: of the sandbox, in words.
     """
 
     programs: tuple[Program, ...]
@@ -37,6 +38,7 @@ class ProgramSet:
     rejected: dict[str, list[str]]
     limits: Limits
     level: int
+    layers: tuple[str, ...]
 
     def named(self) -> dict[str, str]:
         """Map keys to names."""
@@ -62,7 +64,7 @@ def collect(ctx: Context) -> ProgramSet:
     limits = Limits(row_timeout_s=ctx.task.sandbox.row_timeout_s, memory_bytes=ctx.task.sandbox.memory_bytes)
     with Sandbox([p.source for p in programs], num_classes=ctx.task.num_classes, limits=limits) as sandbox:
         outcome = sandbox.run([], seed=0)
-        level = sandbox.level
+        level, layers = sandbox.level, sandbox.layers
     usable = []
     for program, problem in zip(programs, outcome.load_errors, strict=True):
         if problem is None:
@@ -80,6 +82,7 @@ def collect(ctx: Context) -> ProgramSet:
         rejected=rejected,
         limits=limits,
         level=level,
+        layers=layers,
     )
 
 

@@ -49,7 +49,10 @@ def test_gold_values_may_be_index_name_or_listed(tmp_path: Path):
         (("name: spam\n", ""), "`name` is missing"),
         (("{name: ham}", "{name: spam}"), "class names must differ"),
         (("instruction: Label", "positive: eggs\ninstruction: Label"), "`positive: eggs` is not a class"),
-        (("instruction: Label", "class_balance: {ham: 0.5}\ninstruction: Label"), "must name each class once"),
+        (
+            ("instruction: Label", "class_balance: {ham: 0.5}\ninstruction: Label"),
+            "must name each class once",
+        ),
         (
             ("instruction: Label", "class_balance: {ham: 0.5, spam: 0.6}\ninstruction: Label"),
             "positive shares that sum to 1",
@@ -101,8 +104,6 @@ def test_data_override_cannot_stand_for_train_and_test(tmp_path: Path):
 
 def test_a_task_is_frozen():
     """A task in use cannot change under a stage."""
-    task = LabelingTask(
-        name="t", data={"source": "x"}, classes=[{"name": "a"}, {"name": "b"}], instruction="Label it."
-    )
+    task = LabelingTask(name="t", data={"source": "x"}, classes=[{"name": "a"}, {"name": "b"}], instruction="Label it.")
     with pytest.raises(ValueError, match="frozen"):
         task.name = "u"

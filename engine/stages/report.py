@@ -1,0 +1,212 @@
+"""The report: what every stage knows, put together and written as report.json and report.html."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+
+from engine.reporting.metrics import figures
+from engine.reporting.report import (
+    ClassBalance,
+    LabelModelFigures,
+    MetricsByModel,
+    Money,
+    ProgramFigures,
+    Report,
+    Sample,
+    Samples,
+    SandboxFigures,
+    StageFigures,
+    write_report,
+)
+from engine.stages.context import Context
+from engine.stages.corpus import Corpus
+from engine.stages.distill import Distilled
+from engine.stages.evaluate import Evaluation
+from engine.stages.fit import Models
+from engine.stages.label import Labeled
+from engine.stages.money import spending
+from engine.stages.programs import ProgramSet
+from engine.stages.votes import Voted
+from engine.store import digest_of
+from engine.synthesis.programs import provenance
+from operators.corpus.read import read_shard
+from operators.label import labels_path
+
+_SAMPLED_SHARDS = 3
+_SAMPLES = 5
+_EXCERPT_CHARS = 300
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """What the stages came to."""
+
+    corpus: Corpus
+    programs: ProgramSet
+    voted: Voted
+    models: Models
+    labeled: Labeled
+    end_model: Distilled
+    evaluation: Evaluation
+
+
+def report(ctx: Context, parts: Parts) -> Report:
+    """Write the report, unless the one that is there says the same."""
+    task, chosen = ctx.task, parts.models.chosen
+    prior = dict(zip(task.class_names, chosen.evidence.prior.tolist(), strict=True))
+    used = parts.voted.counts
+    every = parts.voted.every.train + parts.voted.every.test
+    names = [program.name for program in parts.programs.programs]
+    faults = {name: every.fault_counts(j) for j, name in enumerate(names)}
+    content = Report(
+        task=task.name,
+        rows=parts.corpus.counts.rows,
+        rows_test=parts.corpus.counts.test_rows,
+        null_texts=parts.corpus.counts.null_texts,
+        coverage=(used.train + used.test).coverage,
+        class_balance=ClassBalance(source="estimated" if task.prior is None else "given", values=prior),
+        label_distribution=dict(zip(task.class_names, parts.labeled.counts, strict=True)),
+        programs=tuple(_program(ctx, parts, j) for j in range(len(names))),
+        faults=faults,
+        quarantined=parts.voted.quarantined,
+        rejected_programs={name: tuple(reasons) for name, reasons in parts.programs.rejected.items()},
+        metrics=_metrics(ctx, parts),
+        metrics_reason=parts.evaluation.reason,
+        label_model=LabelModelFigures(
+            method=chosen.method,
+            prior=prior,
+            warnings=chosen.warnings,
+            diagnostics={} if chosen.diagnostics is None else asdict(chosen.diagnostics),
+        ),
+        end_model=parts.end_model.facts,
+        stages=_stages(ctx),
+        money=_money(ctx, parts),
+        sandbox=SandboxFigures(level=parts.programs.level, layers=parts.programs.layers),
+        versions=ctx.run.noted("versions"),
+        warnings=tuple(ctx.warnings),
+        samples=_samples(ctx, parts),
+    )
+    # Which stages were reused is said on the terminal; the report keeps saying how they were computed.
+    said = content.to_json()
+    lasting = {key: value for key, value in said.items() if key != "stages"}
+    digest = digest_of("report", 1, lasting)
+    there = all((ctx.run.path / name).exists() for name in ("report.json", "report.html"))
+    changed = any(status == "computed" for status in ctx.statuses.values())
+    noted = ctx.run.noted("report")
+    if changed or not there or noted != digest:
+        write_report(content, ctx.run.path)
+        ctx.run.note(report=digest)
+    return content
+
+
+def _program(ctx: Context, parts: Parts, j: int) -> ProgramFigures:
+    program, key = parts.programs.programs[j], parts.programs.keys[j]
+    tally = parts.voted.every.train + parts.voted.every.test
+    row = tally.lf_summary()[j]
+    source = provenance(program)
+    used = parts.voted.keys.index(key) if key in parts.voted.keys else None
+    judged = parts.evaluation.judged
+    estimated = gold = None
+    if used is not None:
+        estimated = _number(parts.models.chosen.accuracies[used])
+        if judged is not None and judged.voted[used]:
+            gold = float(judged.right[used] / judged.voted[used])
+    return ProgramFigures(
+        name=program.name,
+        digest=program.digest,
+        coverage=row["Coverage"],
+        overlaps=row["Overlaps"],
+        conflicts=row["Conflicts"],
+        polarity=tuple(ctx.task.class_names[y] for y in row["Polarity"]),
+        faults=sum(tally.fault_counts(j).values()),
+        message=parts.voted.messages.get(program.name),
+        estimated_accuracy=estimated,
+        gold_accuracy=gold,
+        model=source.model,
+        tokens_in=source.tokens_in,
+        tokens_out=source.tokens_out,
+        price=source.price,
+        currency=source.currency,
+    )
+
+
+def _metrics(ctx: Context, parts: Parts) -> MetricsByModel | None:
+    judged = parts.evaluation.judged
+    if judged is None:
+        return None
+    largest = int(np.argmax(parts.models.chosen.evidence.prior))
+    made: dict[str, Any] = {
+        method: figures(
+            confusion, class_names=ctx.task.class_names, positive_class=ctx.task.positive_class, largest_prior=largest
+        )
+        for method, confusion in judged.confusions.items()
+    }
+    return MetricsByModel(**made)
+
+
+def _stages(ctx: Context) -> dict[str, StageFigures]:
+    stages = {}
+    for name, status in ctx.statuses.items():
+        record = ctx.run.record(name)
+        if record is not None:
+            rate = record.rows / record.seconds if record.rows and record.seconds > 0 else None
+            stages[name] = StageFigures(seconds=record.seconds, rows=record.rows, rows_per_s=rate, status=status)
+    return stages
+
+
+def _money(ctx: Context, parts: Parts) -> Money:
+    return spending(
+        ctx.task,
+        ledger=ctx.run.path / "completions.sqlite",
+        programs=[provenance(program) for program in parts.programs.programs],
+        num_rows=parts.corpus.counts.rows,
+        text_bytes=parts.corpus.counts.text_bytes,
+    )
+
+
+def _samples(ctx: Context, parts: Parts) -> Samples:
+    """Pick rows to look at from a few shards spread over the corpus: enough for people, and of bounded size."""
+    shards = parts.corpus.shards
+    places = sorted({round(i * (len(shards) - 1) / max(1, _SAMPLED_SHARDS - 1)) for i in range(_SAMPLED_SHARDS)})
+    certain: list[tuple[float, Sample]] = []
+    contested: list[tuple[float, Sample]] = []
+    uncovered: list[Sample] = []
+    names = ctx.task.class_names
+    for place in places:
+        shard = shards[place]
+        texts = read_shard(shard, text=ctx.task.columns.text, id=ctx.task.columns.id).column("text")
+        labels = pq.read_table(labels_path(ctx.run.path, shard.key, parts.labeled.digest))
+        confidence = labels.column("confidence").to_numpy()
+        reasons = np.array(labels.column("reason").to_pylist(), dtype=object)
+
+        def sample(row: int, texts: Any = texts, labels: Any = labels) -> Sample:
+            text, label = texts[row].as_py(), labels.column("label")[row].as_py()
+            return Sample(
+                id=labels.column("id")[row].as_py(),
+                text=None if text is None else text[:_EXCERPT_CHARS],
+                label=None if label < 0 else names[label],
+                confidence=float(labels.column("confidence")[row].as_py()),
+            )
+
+        covered = np.flatnonzero(reasons != "uncovered")
+        order = covered[np.argsort(confidence[covered], kind="stable")]
+        contested += [(float(confidence[row]), sample(row)) for row in order[:_SAMPLES].tolist()]
+        certain += [(-float(confidence[row]), sample(row)) for row in order[::-1][:_SAMPLES].tolist()]
+        uncovered += [sample(row) for row in np.flatnonzero(reasons == "uncovered")[:_SAMPLES].tolist()]
+    return Samples(
+        most_certain=tuple(s for _, s in sorted(certain, key=_first)[:_SAMPLES]),
+        most_contested=tuple(s for _, s in sorted(contested, key=_first)[:_SAMPLES]),
+        uncovered=tuple(uncovered[:_SAMPLES]),
+    )
+
+
+def _first(pair: tuple[float, Sample]) -> tuple[float, str]:
+    return pair[0], str(pair[1].id)
+
+
+def _number(value: Any) -> float | None:
+    return None if value != value else float(value)

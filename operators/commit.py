@@ -1,0 +1,76 @@
+"""Files that are either whole or not there.
+
+A stage may be killed at any moment and run again. What it leaves must then be a finished file or nothing that
+anybody reads, so a file is written beside its place, brought to the disk and renamed.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from operators.errors import InputError
+
+_NO_ROOM = {
+    errno.ENOSPC: "the disk is full",
+    errno.EDQUOT: "the quota is used up",
+    errno.EROFS: "it is read-only",
+}
+
+
+def commit(path: Path, write: Callable[[Path], object], *, replace: bool = False) -> None:
+    """Write a file so that it appears under its name whole or not at all; one that is there is left alone.
+
+    The name must say everything that determines the content: that is what makes leaving it alone right. Files
+    whose name does not, such as run.json, are replaced.
+
+    Args:
+        path: where the file goes; its folder is made if need be.
+        write: writes the file at the path that it is given.
+        replace: put the new file in the place of one that is there.
+
+    Raises:
+        InputError: there is no room, or no right to write, at `path`.
+    """
+    if path.exists() and not replace:
+        return
+    attempt = path.with_name(f"{path.name}.tmp-{uuid.uuid4().hex[:12]}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write(attempt)
+        _flush(attempt)
+        attempt.replace(path)
+        _flush(path.parent)
+    except OSError as error:
+        reason = _NO_ROOM.get(error.errno or 0)
+        if isinstance(error, PermissionError):
+            reason = "this user may not write there"
+        if reason is None:
+            raise
+        raise InputError(f"{path}: cannot be written, {reason}; make room or choose another folder") from error
+    finally:
+        attempt.unlink(missing_ok=True)
+
+
+def commit_table(path: Path, table: pa.Table) -> None:
+    """Commit a table as Parquet.
+
+    Raises:
+        InputError: as `commit`.
+    """
+    commit(path, lambda attempt: pq.write_table(table, attempt, compression="zstd"))
+
+
+def _flush(path: Path) -> None:
+    """Bring a file, or the names in a folder, to the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

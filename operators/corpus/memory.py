@@ -1,0 +1,90 @@
+"""Data that lives in memory, written down once: a pandas frame, a Hugging Face dataset, a Ray dataset.
+
+The file is named by its content. The same frame in the next run is then the same file, with the same time of
+modification, and what was computed from it stands.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from operators.commit import commit
+from operators.errors import InputError
+
+_ROWS = 16_384
+"""Of a row group; small enough to be a shard, so that no row group is decoded twice."""
+
+
+def to_parquet(data: Any, folder: Path) -> list[str]:
+    """Write data to a folder, unless the same data is there.
+
+    A Ray dataset comes in the order in which it gives its rows; one without a fixed order needs an id column.
+
+    Args:
+        data: a pandas.DataFrame (its index is dropped), a pyarrow.Table, a datasets.Dataset or a ray.data.Dataset.
+        folder: of the run.
+
+    Returns:
+        the paths of the files.
+
+    Raises:
+        InputError: `data` is something else, or is a value of a type that Parquet does not have.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    attempt = folder / "data.tmp"
+    try:
+        _write(data, attempt)
+        with attempt.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()[:16]
+        path = folder / f"{digest}.parquet"
+        commit(path, lambda beside: _move(attempt, beside))
+    finally:
+        attempt.unlink(missing_ok=True)
+    return [str(path)]
+
+
+def _move(attempt: Path, path: Path) -> None:
+    attempt.replace(path)
+
+
+def _write(data: Any, path: Path) -> None:
+    writer: pq.ParquetWriter | None = None
+    try:
+        for table in _tables(data):
+            if writer is None:
+                writer = pq.ParquetWriter(path, table.schema, compression="zstd")
+            writer.write_table(table.cast(writer.schema), row_group_size=_ROWS)
+    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, ValueError) as error:
+        raise InputError(
+            f"the data cannot be written as Parquet: {error}; give each column values of one type"
+        ) from error
+    finally:
+        if writer is not None:
+            writer.close()
+    if writer is None:
+        raise InputError("the data has no rows")
+
+
+def _tables(data: Any) -> Iterator[pa.Table]:
+    # By name, so that asking costs no import of a library that the caller does not use.
+    kind = f"{type(data).__module__.partition('.')[0]}.{type(data).__name__}"
+    match kind:
+        case "pandas.DataFrame":
+            yield pa.Table.from_pandas(data, preserve_index=False)
+        case "pyarrow.Table":
+            yield data
+        case "datasets.Dataset":
+            yield from data.with_format("arrow").iter(batch_size=_ROWS)
+        case "ray.Dataset" | "ray.MaterializedDataset":
+            yield from data.iter_batches(batch_size=_ROWS, batch_format="pyarrow")
+        case _:
+            raise InputError(
+                f"{kind} is not data that can be read; expected a pandas.DataFrame, a pyarrow.Table, "
+                "a datasets.Dataset (one split of it) or a ray.data.Dataset"
+            )

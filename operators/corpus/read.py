@@ -1,0 +1,76 @@
+"""Reading the rows of a shard: ids and texts in their order, whatever the format of the files."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pyarrow as pa
+
+from operators.corpus import delimited, jsonl, parquet
+from operators.corpus.columns import as_ids, as_texts, check_encoding
+from operators.corpus.files import check_unchanged
+from operators.corpus.pieces import Piece
+from operators.corpus.plan import Shard
+from operators.errors import InputError
+
+
+def read_shard(shard: Shard, *, text: str, id: str | None, extra: Sequence[str] = ()) -> pa.Table:
+    """Read a shard.
+
+    Args:
+        shard: of a plan made on these files as they are.
+        text: column with the text.
+        id: column with the ids; None numbers the rows of a file, from 0.
+        extra: columns to read besides.
+
+    Returns:
+        (n rows) `id`: int64, or string (`<file>:<row>` where `id` is None; CSV ids are always strings);
+        `text`: large_string, null where the file has a null; the extra columns by their names, in the types of the
+        file (CSV: string).
+
+    Raises:
+        InputError: a file changed since it was planned or cannot be read, or a column has the wrong type; the message
+            names the file, and the row where there is one.
+    """
+    clash = [name for name in extra if name in ("id", "text") and name != {"id": id, "text": text}[name]]
+    if clash:
+        raise InputError(
+            f"column {clash[0]!r} cannot be read beside the text in {text!r} and the id in {id!r}, because the "
+            f"output has a column {clash[0]!r} of its own; rename it in the data"
+        )
+    others = [name for name in dict.fromkeys(extra) if name not in ("id", "text")]
+    tables = [_read(piece, text=text, id_column=id, extra=others) for piece in shard.pieces]
+    kinds = {str(table.schema.field("id").type): piece.path for table, piece in zip(tables, shard.pieces, strict=True)}
+    if len(kinds) > 1:
+        found = " and ".join(f"{kind} in {path}" for kind, path in kinds.items())
+        raise InputError(f"the ids in column {id!r} are {found}; give all files ids of one type")
+    try:
+        return pa.concat_tables(tables, promote_options="permissive")
+    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+        names = ", ".join(dict.fromkeys(piece.path for piece in shard.pieces))
+        raise InputError(f"columns {others} have types that do not go together in {names}: {error}") from error
+
+
+def _read(piece: Piece, *, text: str, id_column: str | None, extra: Sequence[str]) -> pa.Table:
+    check_unchanged(piece)
+    columns = list(dict.fromkeys([text, *([] if id_column is None else [id_column]), *extra]))
+    match piece.format:
+        case "parquet":
+            table = parquet.read(piece, columns=columns)
+        case "jsonl":
+            table = jsonl.read(piece, columns=columns)
+        case _:
+            table = delimited.read(piece, columns=columns)
+    if table.num_rows != piece.num_rows:
+        raise InputError(
+            f"{piece.path}: {piece.num_rows} rows were planned from row {piece.first_row} on, {table.num_rows} "
+            "are there; the file changed while it was read, plan again"
+        )
+    check_encoding(table, piece)
+    if id_column is None:
+        rows = range(piece.first_row, piece.first_row + piece.num_rows)
+        ids = pa.array([f"{piece.name}:{row}" for row in rows], pa.string())
+    else:
+        ids = as_ids(table.column(id_column), piece, column_name=id_column)
+    columns_out = {"id": ids, "text": as_texts(table.column(text), piece, column_name=text)}
+    return pa.table(columns_out | {name: table.column(name) for name in extra})

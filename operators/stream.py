@@ -1,0 +1,149 @@
+"""Running a step over shards on Ray Data: one shard is one block is one batch.
+
+This is the one file that knows Ray Data. What goes in is a string an item, what comes out is a small partial
+result an item; rows never pass through here, since a step reads its own shard and commits its own file.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import traceback
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Protocol
+
+import pyarrow as pa
+import ray
+from ray.data.exceptions import ExecutionTimeoutError
+
+from operators.errors import OperatorError
+
+
+class StepError(OperatorError):
+    """A step raised what no step raises on purpose; the message holds its traceback."""
+
+
+class Step(Protocol):
+    """What `run_shards` makes in each actor and calls once an item."""
+
+    def __call__(self, item: str) -> bytes:
+        """Do the work of one item and return its partial result."""
+        ...
+
+
+def run_shards(
+    items: Sequence[str],
+    step: Callable[..., Step],
+    *,
+    step_args: Mapping[str, Any],
+    num_actors: int,
+    num_cpus: float = 0.5,
+    memory: int | None = None,
+    no_progress_timeout_s: float = 300.0,
+    on_result: Callable[[bytes], None] | None = None,
+) -> Iterator[bytes]:
+    """Run a step over items on the cluster that this process is connected to.
+
+    Results come in the order in which items finish. An actor that dies is replaced and its item done again, so a
+    step must not mind being repeated. Leaving the iterator early, by an exception or Ctrl-C, ends the actors.
+
+    Args:
+        items: what the step is called with, one at a time.
+        step: class whose objects take an item; made once an actor, where its first item arrives.
+        step_args: arguments of `step`.
+        num_actors: at most this many work at a time, never more than items.
+        num_cpus: of an actor. Below 1, so that on a machine of few cores the pool leaves Ray Data some to run with.
+        memory: bytes of an actor, for placing it; None leaves memory out of account.
+        no_progress_timeout_s: give up when for so long no item has finished.
+        on_result: called with each result before it is yielded.
+
+    Raises:
+        OperatorError: the one that a step raised, by type and message; the first ends the run.
+        StepError: a step raised something else, or no item finished within `no_progress_timeout_s`.
+    """
+    if num_actors < 1:
+        raise ValueError(f"num_actors must be at least 1, got {num_actors}")
+    if not items:
+        return
+    size = min(num_actors, len(items))
+    with _quiet_context(no_progress_timeout_s):
+        dataset = ray.data.from_items([{"item": item} for item in items], override_num_blocks=len(items)).map_batches(
+            _Actor,
+            fn_constructor_kwargs={"step": step, "step_args": dict(step_args)},
+            batch_size=None,
+            batch_format="pyarrow",
+            compute=ray.data.ActorPoolStrategy(size=size),
+            num_cpus=num_cpus,
+            memory=memory,
+        )
+    with contextlib.closing(iter(dataset.iter_batches(batch_size=None, batch_format="pyarrow"))) as batches:
+        try:
+            for batch in batches:
+                for row in batch.to_pylist():
+                    if row["error"] is not None:
+                        raise _error(row["error"], row["message"])
+                    if on_result is not None:
+                        on_result(row["result"])
+                    yield row["result"]
+        except ExecutionTimeoutError as error:
+            raise StepError(
+                f"no item finished within {no_progress_timeout_s:g} s: the cluster has no room for an actor with "
+                f"{num_cpus:g} CPUs, or the work on an item kills its process each time ({error})"
+            ) from error
+
+
+@contextlib.contextmanager
+def _quiet_context(no_progress_timeout_s: float) -> Iterator[None]:
+    """Settings of Ray Data for datasets made in the block; a dataset keeps a copy, other users' are untouched."""
+    with warnings.catch_warnings():
+        # Ray 2.60 warns of fields of its own when it makes the first context of a process.
+        warnings.filterwarnings("ignore", category=DeprecationWarning, module=r"ray\.data\.context")
+        context = ray.data.DataContext.get_current().copy()
+    # A line a dataset, and one on how to get progress bars back; what matters of a failure is raised.
+    for handler in logging.getLogger("ray.data").handlers:
+        if handler.get_name() == "console":
+            handler.setLevel(logging.ERROR)
+    context.enable_progress_bars = False
+    context.print_on_execution_start = False
+    # Ray's own default is half an hour of silence where the pool takes all CPUs (ray issue 44687).
+    context.execution_no_progress_timeout_s = no_progress_timeout_s
+    with ray.data.DataContext.current(context):
+        yield
+
+
+class _Actor:
+    """Calls the step; what goes wrong becomes a row, because Ray wraps exceptions and retries some."""
+
+    def __init__(self, *, step: Callable[..., Step], step_args: dict[str, Any]) -> None:
+        self._make = step
+        self._step_args = step_args
+        self._step: Step | None = None
+
+    def __call__(self, batch: pa.Table) -> pa.Table:
+        rows = [self._row(item) for item in batch.column("item").to_pylist()]
+        return pa.Table.from_pylist(rows, schema=_RESULT)
+
+    def _row(self, item: str) -> dict[str, Any]:
+        try:
+            if self._step is None:
+                self._step = self._make(**self._step_args)
+            return {"result": self._step(item)}
+        except OperatorError as error:
+            return {"error": type(error).__name__, "message": str(error)}
+        except Exception as error:
+            # Raised again in the driver, with the traceback that would be lost on the way.
+            told = "".join(traceback.format_exception(error))
+            return {"error": StepError.__name__, "message": f"a step failed on a worker:\n{told}"}
+
+
+_RESULT = pa.schema([("result", pa.binary()), ("error", pa.string()), ("message", pa.string())])
+
+
+def _error(name: str, message: str) -> OperatorError:
+    kinds, known = [OperatorError], {OperatorError.__name__: OperatorError}
+    while kinds:
+        for kind in kinds.pop().__subclasses__():
+            known[kind.__name__] = kind
+            kinds.append(kind)
+    return known.get(name, OperatorError)(message)
