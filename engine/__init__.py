@@ -4,6 +4,7 @@ Only light names stand here; `engine.pipeline.run` starts a run.
 """
 
 from engine.label_model.model import LabelModel
-from engine.task import LabelingTask, read_task
+from engine.task import LabelingTask
+from engine.task_file import read_task
 
 __all__ = ["LabelModel", "LabelingTask", "read_task"]

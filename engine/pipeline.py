@@ -84,7 +84,7 @@ def run(
     """Do every stage that is not done yet, in order.
 
     Args:
-        task: what to label; `engine.task.read_task` reads one from a file.
+        task: what to label; `engine.task_file.read_task` reads one from a file.
         out: the run directory; a run that was interrupted goes on there.
         data: rows in memory instead of the task's files: a pandas frame, a Hugging Face dataset or a
             `ray.data.Dataset`; written to the run directory first.

@@ -1,4 +1,4 @@
-"""The labeling task: what a user writes in task.yaml, checked and frozen.
+"""The labeling task: what a user writes in task.yaml, as frozen values that check themselves.
 
 A task says everything that changes a result and nothing about the machine. Every model forbids unknown keys,
 because a misspelt key that is silently ignored costs a user a night.
@@ -6,16 +6,10 @@ because a misspelt key that is silently ignored costs a user a night.
 
 from __future__ import annotations
 
-import difflib
-import typing
-from collections.abc import Sequence
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from engine.errors import ConfigError
 from operators.schema import MAX_CLASSES
 
 
@@ -130,18 +124,27 @@ class EndModelSpec(_Model):
 
     Attributes:
         encoder: for `features: encoder`, a transformers folder or hub name.
+        num_features_log2: n-grams are hashed into 2 to this many buckets.
+        epochs: passes over the rows at most, for each regularization.
+        regularization: L2 weights to choose from, on held-out soft labels, relative to the mean loss of a row.
         trainer: `auto` trains in this process when the features fit there, and with Ray Train otherwise.
-        regularization: weight decays to choose from, on held-out soft labels.
+        num_workers: of Ray Train; above 1, `auto` means Ray Train.
     """
 
     features: Literal["hashed_ngrams", "encoder"] = "hashed_ngrams"
     encoder: str | None = None
     num_features_log2: Annotated[int, Field(ge=10, le=24)] = 18
     max_ngram: Annotated[int, Field(ge=1, le=3)] = 2
-    epochs: Annotated[int, Field(ge=1)] = 12
-    batch_size: Annotated[int, Field(ge=1)] = 256
-    learning_rate: Annotated[float, Field(gt=0)] = 0.02
-    regularization: Annotated[tuple[float, ...], Field(min_length=1)] = (1e-6, 1e-5, 1e-4, 1e-3)
+    epochs: Annotated[int, Field(ge=1)] = 40
+    regularization: Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(min_length=1)] = (
+        1e-2,
+        1e-3,
+        1e-4,
+        3e-5,
+        1e-5,
+        3e-6,
+        1e-6,
+    )
     trainer: Literal["auto", "process", "ray"] = "auto"
     num_workers: Annotated[int, Field(ge=1)] = 1
 
@@ -248,106 +251,3 @@ class LabelingTask(_Model):
         index |= {c.name: i for i, c in enumerate(self.classes)}
         index |= {value: i for i, c in enumerate(self.classes) for value in c.gold_values}
         return index
-
-
-def read_task(path: str | Path) -> LabelingTask:
-    """Read and check a task file; relative paths in it are taken from its folder.
-
-    Raises:
-        ConfigError: the file is missing, is not YAML, or holds an unknown key or a wrong value; the message
-            names the file and the key, and the nearest known key for an unknown one.
-    """
-    path = Path(path)
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ConfigError(f"{path}: no such task file; `alchemist init DATA` writes one") from None
-    except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
-        raise ConfigError(f"{path}: cannot be read as YAML: {error}") from error
-    if not isinstance(content, dict):
-        raise ConfigError(f"{path}: a task file is a mapping of keys, got {type(content).__name__}")
-    return task_from(content, where=str(path), folder=path.parent)
-
-
-def with_overrides(
-    task: LabelingTask, *, data: Sequence[str] | None = None, programs: str | Path | None = None
-) -> LabelingTask:
-    """Replace where the rows and the programs come from; relative paths start from the working directory.
-
-    Raises:
-        ConfigError: the task has train and test files, for which one list of files cannot stand in.
-    """
-    changes: dict[str, Any] = {}
-    if data:
-        if task.data.train:
-            raise ConfigError("--data stands for `data.source`, and this task names `data.train`; edit the task file")
-        source = tuple(resolve(path, Path.cwd()) for path in data)
-        changes["data"] = task.data.model_copy(update={"source": source})
-    if programs is not None:
-        folder = resolve(str(programs), Path.cwd())
-        changes["programs"] = task.programs.model_copy(update={"folder": folder})
-    return task.model_copy(update=changes)
-
-
-def task_from(content: dict[str, Any], *, where: str, folder: Path) -> LabelingTask:
-    """Check a mapping and make its paths absolute.
-
-    Args:
-        content: what task.yaml holds.
-        where: named in messages.
-        folder: what relative paths start from.
-
-    Raises:
-        ConfigError: as `read_task`.
-    """
-    try:
-        task = LabelingTask.model_validate(content)
-    except ValidationError as error:
-        raise ConfigError("\n".join(f"{where}: {_explain(e)}" for e in error.errors())) from None
-    data = {
-        field: tuple(resolve(p, folder) for p in getattr(task.data, field)) for field in ("source", "train", "test")
-    }
-    programs = task.programs
-    if programs.folder is not None:
-        programs = programs.model_copy(update={"folder": resolve(programs.folder, folder)})
-    return task.model_copy(update={"data": task.data.model_copy(update=data), "programs": programs})
-
-
-def resolve(path: str, folder: Path) -> str:
-    """Return `path` as it is if it is a URL or absolute, else taken from `folder`."""
-    if "://" in path:
-        return path
-    expanded = Path(path).expanduser()
-    return str(expanded if expanded.is_absolute() else (folder / expanded).resolve())
-
-
-def _explain(error: Any) -> str:
-    location = error["loc"]
-    key = ".".join(str(part) for part in location if part != "function-after")
-    if error["type"] == "extra_forbidden":
-        known = _known_keys(location[:-1])
-        near = difflib.get_close_matches(str(location[-1]), known, n=1, cutoff=0.5)
-        hint = f"did you mean `{near[0]}`?" if near else f"known keys here: {', '.join(known)}"
-        return f"unknown key `{key}`; {hint}"
-    if error["type"] == "missing":
-        return f"`{key}` is missing"
-    message = error["msg"].removeprefix("Value error, ")
-    value = "" if isinstance(error["input"], dict) else f" (got {error['input']!r})"
-    return f"`{key}`: {message}{value}" if key else message
-
-
-def _known_keys(location: tuple[str | int, ...]) -> list[str]:
-    model: type[BaseModel] = LabelingTask
-    for part in location:
-        if isinstance(part, int) or part not in model.model_fields:
-            continue
-        inner = _model_in(model.model_fields[part].annotation)
-        if inner is not None:
-            model = inner
-    return list(model.model_fields)
-
-
-def _model_in(annotation: Any) -> type[BaseModel] | None:
-    if typing.get_origin(annotation) is None and isinstance(annotation, type):
-        return annotation if issubclass(annotation, BaseModel) else None
-    return next((m for a in typing.get_args(annotation) if (m := _model_in(a)) is not None), None)

@@ -18,7 +18,7 @@ ROOT = Path(__file__).parent.parent
         ("operators", ("ray", "torch", "cvxpy", "numpy")),
         ("cluster", ("ray", "torch", "cvxpy")),
         ("engine", ("ray", "torch", "cvxpy", "openai", "pandas")),
-        ("engine.cli", ("ray", "torch", "cvxpy", "openai", "pyarrow")),
+        ("engine.cli.main", ("ray", "torch", "cvxpy", "openai", "pyarrow")),
         ("engine.synthesis.programs", ("ray", "torch", "cvxpy", "openai", "jinja2")),
         ("operators.sandbox.pool", ("ray", "torch", "cvxpy", "pydantic")),
         ("operators.moments", ("ray", "torch", "cvxpy", "pydantic")),

@@ -64,9 +64,10 @@ def distill(ctx: Context, corpus: Corpus, labels: str) -> Distilled:
         for _ in ctx.stream("distill", missing, FeaturizeShard, step_args=args):
             pass
         # Importing torch takes a second or two; a run that has nothing to train does not pay it.
+        from engine.distillation.train import choose_trainer
         from engine.distillation.train import distill as train
 
-        if spec.trainer == "ray":
+        if choose_trainer(paths, spec)[0] == "ray":
             ctx.session()
         done = train(
             paths,

@@ -121,14 +121,14 @@ def test_ctrl_c_ends_with_130_and_the_next_run_finishes(project: Callable[..., P
     environment = os.environ | {"ALCHEMIST_TEST_INTERRUPT": stage}
     script = (
         "import os, signal, sys\n"
-        "from engine import cli, progress\n"
+        "from engine.cli import main, progress\n"
         "stage, begin = os.environ['ALCHEMIST_TEST_INTERRUPT'], progress.Bars.begin\n"
         "def interrupting(self, name, total):\n"
         "    begin(self, name, total)\n"
         "    if name == stage: os.kill(os.getpid(), signal.SIGINT)\n"
         "progress.Bars.begin = interrupting\n"
         "sys.argv = ['alchemist', 'run', 'task.yaml', '--out', 'run']\n"
-        "cli.main()\n"
+        "main.main()\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", script], cwd=task.parent, env=environment, capture_output=True, text=True, check=False

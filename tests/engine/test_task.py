@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from engine.errors import ConfigError
-from engine.task import LabelingTask, read_task, with_overrides
+from engine.task import LabelingTask
+from engine.task_file import read_task, with_overrides
 
 GOOD = """
 name: spam
