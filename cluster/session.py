@@ -22,15 +22,22 @@ logger = logging.getLogger(__name__)
 OBJECT_STORE_BYTES = 512 << 20
 """Blocks hold names of shards and sums, never rows: Ray's default of a third of the memory would be waste."""
 
-_WORKER_ENV = {
-    # One actor a core: a second level of threads only makes them wait for each other.
+_FOR_WORKERS = {
+    # One actor a core: a second level of threads only makes them wait for each other. Not for this process, which
+    # may train with all cores.
     "OMP_NUM_THREADS": "1",
-    # Otherwise Ray warns of a change to come in how it hides GPUs from workers that ask for none.
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-    "RAY_USAGE_STATS_ENABLED": "0",
     # Ray Data makes every actor in a way of which Ray's core says at level error that it may not restart.
     "RAY_BACKEND_LOG_LEVEL": "fatal",
 }
+"""Set while Ray starts, unless the user has set them."""
+
+_FOR_ALL = {
+    # Otherwise Ray warns of a change to come in how it hides GPUs from workers that ask for none.
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    # Ray Data collects at each run what it did, and asks for a Prometheus to do so.
+    "RAY_USAGE_STATS_ENABLED": "0",
+}
+"""Set for the length of a session, unless the user has set them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,20 +71,34 @@ def connect(address: str | None = None, *, num_cpus: int | None = None) -> Itera
     """
     address = address or os.environ.get("RAY_ADDRESS")
     started = not ray.is_initialized()
-    if started:
-        _check_listening(address)
-        _start(address, num_cpus)
-    try:
-        session = Session(
-            num_cpus=max(1, int(ray.cluster_resources().get("CPU", 1))),
-            num_nodes=sum(bool(node["Alive"]) for node in ray.nodes()),
-            local=started and address is None,
-        )
-        logger.info("ray: %d CPUs on %d node(s)", session.num_cpus, session.num_nodes)
-        yield session
-    finally:
+    with _environment(_FOR_ALL):
         if started:
-            ray.shutdown()
+            _check_listening(address)
+            with _environment(_FOR_WORKERS):
+                _start(address, num_cpus)
+        try:
+            session = Session(
+                num_cpus=max(1, int(ray.cluster_resources().get("CPU", 1))),
+                num_nodes=sum(bool(node["Alive"]) for node in ray.nodes()),
+                local=started and address is None,
+            )
+            logger.info("ray: %d CPUs on %d node(s)", session.num_cpus, session.num_nodes)
+            yield session
+        finally:
+            if started:
+                ray.shutdown()
+
+
+@contextmanager
+def _environment(variables: dict[str, str]) -> Iterator[None]:
+    """Set environment variables that are not set, and take them away again."""
+    missing = {name: value for name, value in variables.items() if name not in os.environ}
+    os.environ.update(missing)
+    try:
+        yield
+    finally:
+        for name in missing:
+            os.environ.pop(name, None)
 
 
 def _check_listening(address: str | None) -> None:
@@ -96,8 +117,6 @@ def _check_listening(address: str | None) -> None:
 def _start(address: str | None, num_cpus: int | None) -> None:
     # Said each time in a process that did not choose a mode; Ray's default, a token for local clusters, is kept.
     logging.getLogger("ray._private.authentication.authentication_token_setup").setLevel(logging.ERROR)
-    before = {name: os.environ.get(name) for name in _WORKER_ENV}
-    os.environ.update({name: value for name, value in _WORKER_ENV.items() if before[name] is None})
     try:
         if address is None:
             # `local` rather than None: a stray cluster on this machine must not take the job.
@@ -114,7 +133,3 @@ def _start(address: str | None, num_cpus: int | None) -> None:
     except (ConnectionError, RuntimeError, ValueError, OSError) as error:
         what = "Ray cannot be started on this machine" if address is None else f"no Ray cluster answers at {address}"
         raise ClusterError(f"{what}: {error}") from error
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)

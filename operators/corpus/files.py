@@ -156,7 +156,7 @@ def _explained(source: str) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError:
-        raise InputError(f"{source}: no such file or folder; relative paths start at the task file") from None
+        raise InputError(f"{source}: no such file or folder; correct the path") from None
     except PermissionError as error:
         raise InputError(f"{source}: this user may not read it: {error}") from error
     except ImportError as error:

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 
 from operators.corpus import delimited, jsonl, parquet
-from operators.corpus.files import SourceFile, common_folder, find_files
+from operators.corpus.files import SourceFile, close_last, common_folder, find_files
 from operators.corpus.pieces import Piece
 from operators.errors import InputError
 
@@ -93,7 +93,10 @@ def plan_shards(
     files = find_files(sources, base=common_folder(sources) if base is None else base)
     wanted = tuple(dict.fromkeys(columns))
     pieces = (p for file in files for p in _cut(file, max_rows=max_rows, max_bytes=max_bytes, columns=wanted))
-    shards = [Shard.of(p, split=split) for p in _packed(pieces, max_rows=max_rows, max_bytes=max_bytes)]
+    try:
+        shards = [Shard.of(p, split=split) for p in _packed(pieces, max_rows=max_rows, max_bytes=max_bytes)]
+    finally:
+        close_last()
     if not shards:
         raise InputError(f"no rows in {', '.join(sources)}: {len(files)} file(s), each without a row")
     rows = sum(shard.num_rows for shard in shards)

@@ -51,4 +51,6 @@ def test_a_session_is_quiet(capfd, caplog):
     with caplog.at_level(logging.WARNING), connect(num_cpus=1):
         pass
     out, err = capfd.readouterr()
-    assert (out, err) == ("", "")
+    # Ray's core says once a process which log level it was told; nothing turns that line off.
+    rest = [line for line in err.splitlines() if "Set ray log level" not in line]
+    assert (out, rest) == ("", [])

@@ -41,6 +41,21 @@ def test_hugging_face_datasets(tmp_path):
     assert pq.read_table(path).column("text").to_pylist() == [f"t{i}" for i in range(19_000, 0, -1)]
 
 
+@pytest.mark.ray
+@pytest.mark.slow
+# Ray 2.60 warns of fields of its own when it makes its context.
+@pytest.mark.filterwarnings("ignore::DeprecationWarning:ray.data.context")
+def test_ray_datasets(tmp_path):
+    """A Ray dataset is written block by block, all rows once."""
+    import ray
+
+    from cluster.session import connect
+
+    with connect(num_cpus=2):
+        (path,) = to_parquet(ray.data.range(1000), tmp_path)
+    assert sorted(pq.read_table(path).column("id").to_pylist()) == list(range(1000))
+
+
 def test_what_is_no_data_is_refused(tmp_path):
     """A list, a frame of no columns or a column of mixed types is refused with what to do."""
     with pytest.raises(InputError, match=r"builtins.list is not data"):

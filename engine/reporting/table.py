@@ -1,0 +1,109 @@
+"""The end of `alchemist run` on a terminal: the figures of a report in a few small tables."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from engine.reporting.metrics import Metrics
+from engine.reporting.report import Money, Report
+
+_UNKNOWN = "–"
+
+
+def summary(report: Report) -> RenderableType:
+    """Draw the figures of a report; names in it are shown as they are, never as markup."""
+    parts = [_head(report)]
+    if report.metrics is None:
+        parts.append(Text(f"No figures against gold: {report.metrics_reason}"))
+    else:
+        parts.append(_accuracies(report))
+    parts += [_stages(report), Text(_money(report.money))]
+    for kind, names in (("quarantined", report.quarantined), ("rejected", report.rejected_programs)):
+        if names:
+            parts.append(Text(f"Programs {kind}: {', '.join(names)}; report.html says why", style="yellow"))
+    parts += [Text(f"Warning: {warning}", style="yellow") for warning in report.warnings]
+    return Group(*parts)
+
+
+def _head(report: Report) -> RenderableType:
+    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    null = f", {report.null_texts:,} without text" if report.null_texts else ""
+    cells = sum(sum(codes.values()) for codes in report.faults.values())
+    guilty = sum(1 for codes in report.faults.values() if codes)
+    rows = (
+        ("Task", report.task),
+        ("Rows", f"{report.rows:,} ({report.rows_test:,} test{null})"),
+        ("Programs", f"{len(report.programs)}"),
+        ("Coverage", _share(report.coverage)),
+        ("Faults", f"{cells:,} cells, in {guilty} of {len(report.programs)} programs" if cells else "none"),
+    )
+    for name, value in rows:
+        table.add_row(Text(name, style="bold"), Text(value))
+    return table
+
+
+def _accuracies(report: Report) -> RenderableType:
+    metrics = report.metrics
+    if metrics is None:
+        raise ValueError("a report without metrics has no accuracies")
+    models: Sequence[tuple[str, Metrics | None]] = (
+        ("majority vote", metrics.majority_vote),
+        ("label model", metrics.label_model),
+        ("distilled model", metrics.end_model),
+    )
+    table = _table(f"On {metrics.label_model.rows:,} test rows", "accuracy", "covered", "F1", "log loss", "worst group")
+    for name, figures in models:
+        if figures is None:
+            continue
+        worst = figures.worst_group
+        table.add_row(
+            Text(name),
+            _share(figures.accuracy),
+            _share(figures.accuracy_covered),
+            _UNKNOWN if figures.f1 is None else f"{figures.f1:.3f}",
+            f"{figures.log_loss:.3f}",
+            Text(_UNKNOWN if worst is None else f"{_share(worst.accuracy)} ({worst.name}, {worst.rows:,} rows)"),
+        )
+    return table
+
+
+def _stages(report: Report) -> RenderableType:
+    table = _table("Stage", "seconds", "rows", "rows/s", "")
+    for name, stage in report.stages.items():
+        table.add_row(
+            Text(name),
+            f"{stage.seconds:,.1f}",
+            _UNKNOWN if stage.rows is None else f"{stage.rows:,}",
+            _UNKNOWN if stage.rows_per_s is None else f"{stage.rows_per_s:,.0f}",
+            "reused" if stage.status == "reused" else "",
+        )
+    return table
+
+
+def _money(money: Money) -> str:
+    tokens = f"{money.tokens_in:,} tokens in, {money.tokens_out:,} out"
+    spent = "unknown" if money.spent is None else _amount(money.spent, money.currency)
+    direct = money.direct_labeling_estimate
+    instead = "unknown" if direct is None else f"about {_amount(direct, money.currency)}"
+    why = f" ({money.reason})" if money.reason else ""
+    return f"Spent on the language model: {spent} ({tokens}). Labeling each row directly: {instead}{why}."
+
+
+def _amount(value: float, currency: str | None) -> str:
+    return f"{value:,.4f} {currency or ''}".rstrip() if value else "nothing"
+
+
+def _table(*titles: str) -> Table:
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1), show_edge=False)
+    for i, title in enumerate(titles):
+        table.add_column(Text(title), justify="right" if i else "left")
+    return table
+
+
+def _share(value: float | None) -> str:
+    return _UNKNOWN if value is None or value != value else f"{100 * value:.1f} %"

@@ -1,0 +1,90 @@
+"""A report with something of everything."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from engine.reporting.metrics import Metrics, figures
+from engine.reporting.report import (
+    ClassBalance,
+    LabelModelFigures,
+    MetricsByModel,
+    Money,
+    ProgramFigures,
+    Report,
+    Sample,
+    Samples,
+    SandboxFigures,
+    StageFigures,
+)
+from operators.confusion import Confusion
+
+
+def some_metrics() -> Metrics:
+    gold = np.arange(60) % 2
+    soft = np.where(gold[:, None] == np.arange(2), 0.85, 0.15)
+    soft[:12] = soft[:12, ::-1]
+    predicted = soft.argmax(axis=1)
+    groups = ["a" if i < 30 else "b" for i in range(60)]
+    confusion = Confusion.of(gold, predicted, soft, np.ones(60, dtype=bool), groups)
+    return figures(confusion, class_names=["ham", "spam"], positive_class=1, largest_prior=0)
+
+
+@pytest.fixture
+def report() -> Report:
+    return some_report()
+
+
+def some_report(**changes: Any) -> Report:
+    metrics = some_metrics()
+    values: dict[str, Any] = {
+        "task": "comments",
+        "rows": 400,
+        "rows_test": 60,
+        "null_texts": 2,
+        "coverage": 0.75,
+        "class_balance": ClassBalance(source="estimated", values={"ham": 0.6, "spam": 0.4}),
+        "programs": (
+            ProgramFigures(
+                name="links",
+                digest="0" * 64,
+                coverage=0.5,
+                overlaps=0.25,
+                conflicts=0.1,
+                polarity=("spam",),
+                faults=3,
+                message="ValueError: <script>alert(1)</script>",
+                estimated_accuracy=0.9,
+                gold_accuracy=0.8,
+            ),
+        ),
+        "faults": {"links": {"exception": 3}},
+        "quarantined": {},
+        "rejected_programs": {"bad": ("imports os",)},
+        "metrics": MetricsByModel(majority_vote=metrics, label_model=metrics, end_model=metrics),
+        "metrics_reason": None,
+        "label_model": LabelModelFigures(method="moment_matching", prior={"ham": 0.6, "spam": 0.4}),
+        "end_model": {"features": "hashed_ngrams", "regularization": 1e-5, "losses": [0.5, 0.4]},
+        "stages": {
+            "index": StageFigures(seconds=0.5, rows=400, rows_per_s=800.0, status="computed"),
+            "fit": StageFigures(seconds=1.5, rows=None, rows_per_s=None, status="reused"),
+        },
+        "money": Money(
+            spent=None,
+            tokens_in=10,
+            tokens_out=20,
+            direct_labeling_estimate=None,
+            currency=None,
+            reason="the task gives no price",
+        ),
+        "sandbox": SandboxFigures(level=3, layers=("seccomp",)),
+        "versions": {"python": "3.11"},
+        "samples": Samples(
+            most_certain=(Sample(id=7, text="<b>win</b> & \x00 free", label="spam", confidence=0.99),),
+            uncovered=(Sample(id="f.csv:9", text=None, label=None, confidence=None),),
+        ),
+    }
+    return Report(**(values | changes))

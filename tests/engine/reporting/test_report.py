@@ -1,0 +1,149 @@
+"""report.json is strict JSON under its documented keys; report.html is one safe file."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from engine.reporting.report import ClassBalance, Report, write_report
+from operators.errors import InputError
+
+VOID = {"meta", "link", "br", "hr", "img", "input"}
+
+
+class Balanced(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.seen: list[tuple[str, dict[str, Any]]] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.seen.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.seen.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+def written(report: Report, folder: Path) -> tuple[dict[str, Any], str]:
+    write_report(report, folder)
+    content = json.loads((folder / "report.json").read_text(encoding="utf-8"), parse_constant=pytest.fail)
+    return content, (folder / "report.html").read_text(encoding="utf-8")
+
+
+def test_json_reads_back(report: Report, tmp_path: Path) -> None:
+    """What is written is what `to_json` returns, one key a field."""
+    content, _ = written(report, tmp_path)
+    assert content == report.to_json()
+    assert list(content) == [f.name for f in dataclasses.fields(Report)]
+    assert content["metrics"]["end_model"]["accuracy"] == 0.8
+    assert content["stages"]["fit"] == {"seconds": 1.5, "rows": None, "rows_per_s": None, "status": "reused"}
+
+
+def test_every_key_is_documented(report: Report) -> None:
+    """docs/report.md has a line for every key of report.json."""
+    text = (Path(__file__).parents[3] / "docs" / "report.md").read_text(encoding="utf-8")
+    documented = set(re.findall(r"`([A-Za-z0-9_.]+)`", text))
+
+    def check(value: Any, where: str) -> None:
+        if isinstance(value, dict):
+            for key, inner in value.items():
+                path = f"{where}.{key}".lstrip(".")
+                named = re.sub(r"^metrics\.(majority_vote|label_model|end_model)\b", "metrics.MODEL", path)
+                if named not in documented:
+                    parent = named.rpartition(".")[0]
+                    assert any(d.startswith(parent + ".") and d.split(".")[-1].isupper() for d in documented), path
+                    continue
+                check(inner, path)
+        elif isinstance(value, list) and value:
+            check(value[0], where)
+
+    check(report.to_json(), "")
+
+
+def test_nan_becomes_null_and_a_warning(report: Report, tmp_path: Path) -> None:
+    """A NaN anywhere is null in the file, and a warning names it."""
+    balance = ClassBalance(source="given", values={"ham": float("nan"), "spam": np.float64(0.4)})  # type: ignore[dict-item]
+    content, _ = written(dataclasses.replace(report, coverage=float("nan"), class_balance=balance), tmp_path)
+    assert content["coverage"] is None
+    assert content["class_balance"]["values"] == {"ham": None, "spam": 0.4}
+    assert [w.split()[0] for w in content["warnings"]] == ["coverage", "class_balance.values.ham"]
+
+
+def test_refuses_what_json_has_not(report: Report) -> None:
+    """A value without a JSON form is an error that says where."""
+    with pytest.raises(TypeError, match=r"end_model.when: .* got Path|end_model.when: .* got PosixPath"):
+        dataclasses.replace(report, end_model={"when": Path("x")}).to_json()
+
+
+def test_page_is_balanced_and_opens_offline(report: Report, tmp_path: Path) -> None:
+    """Tags close in order, nothing is loaded from elsewhere, and there is no script."""
+    _, page = written(report, tmp_path)
+    assert page.startswith("<!DOCTYPE html>")
+    parser = Balanced()
+    parser.feed(page)
+    assert parser.open == []
+    tags = [tag for tag, _ in parser.seen]
+    assert {"script", "link", "img", "iframe"}.isdisjoint(tags)
+    assert not [a for _, a in parser.seen if {"src", "href", "onload", "onclick"} & set(a)]
+    assert tags.count("svg") == 4
+    assert all(attrs.get("aria-label") for tag, attrs in parser.seen if tag == "svg")
+    assert all(attrs.get("scope") for tag, attrs in parser.seen if tag == "th")
+    assert "url(" not in page
+    assert "http:" not in page
+    assert "https:" not in page
+
+
+def test_texts_are_escaped(report: Report, tmp_path: Path) -> None:
+    """Texts of rows, messages and names of programs never become markup."""
+    hostile = dataclasses.replace(
+        report,
+        task="t</title><script>x</script>",
+        programs=(dataclasses.replace(report.programs[0], name='"><svg onload=x>'),),
+        stages={"</svg><b>": report.stages["index"]},
+        warnings=("\ud800 half a pair",),
+    )
+    _, page = written(hostile, tmp_path)
+    assert "<script" not in page
+    assert "<svg onload" not in page
+    assert "</svg><b>" not in page
+    assert "&lt;b&gt;win&lt;/b&gt; &amp; \N{REPLACEMENT CHARACTER} free" in page
+
+
+def test_without_gold(report: Report, tmp_path: Path) -> None:
+    """Without gold `metrics` is null, and both files say why."""
+    bare = dataclasses.replace(report, metrics=None, metrics_reason="no gold column", end_model=None, programs=())
+    content, page = written(bare, tmp_path)
+    assert content["metrics"] is None
+    assert content["metrics_reason"] == "no gold column"
+    assert "None: no gold column." in page
+
+
+def test_replaces_an_older_report(report: Report, tmp_path: Path) -> None:
+    """A report takes the place of the last one, and leaves no other file."""
+    written(report, tmp_path)
+    content, _ = written(dataclasses.replace(report, rows=401), tmp_path)
+    assert content["rows"] == 401
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["report.html", "report.json"]
+
+
+def test_says_where_it_cannot_write(report: Report, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No right to write is an error that names the file."""
+
+    def denied(self: Path, data: bytes) -> int:
+        raise PermissionError
+
+    monkeypatch.setattr(Path, "write_bytes", denied)
+    with pytest.raises(InputError, match=r"report\.json"):
+        write_report(report, tmp_path)

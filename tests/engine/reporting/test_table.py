@@ -1,0 +1,65 @@
+"""The table at the end of a run says what happened, in words that are shown as they are."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+
+from rich.console import Console
+
+from engine.reporting.report import Money, Report
+from engine.reporting.table import summary
+
+
+def shown(report: Report) -> str:
+    out = io.StringIO()
+    Console(file=out, width=200).print(summary(report))
+    return out.getvalue()
+
+
+def test_says_what_happened(report: Report) -> None:
+    """Rows, coverage, faults, accuracy of each model, stages and money are there."""
+    text = shown(report)
+    for words in (
+        "400 (60 test, 2 without text)",
+        "75.0 %",
+        "3 cells, in 1 of 1 programs",
+        "majority vote",
+        "label model",
+    ):
+        assert words in text
+    for words in (
+        "label model",
+        "distilled model",
+        "80.0 %",
+        "index",
+        "800",
+        "reused",
+        "unknown",
+        "the task gives no price",
+        "bad",
+    ):
+        assert words in text
+
+
+def test_money_in_its_currency(report: Report) -> None:
+    """What was spent and what direct labeling would have cost, in the price's currency."""
+    money = Money(spent=0.0123, tokens_in=1, tokens_out=2, direct_labeling_estimate=12.5, currency="EUR")
+    text = shown(dataclasses.replace(report, money=money))
+    assert "0.0123 EUR" in text
+    assert "about 12.5000 EUR" in text
+
+
+def test_without_gold(report: Report) -> None:
+    """Without gold the reason stands where the accuracies would."""
+    text = shown(dataclasses.replace(report, metrics=None, metrics_reason="there is no gold column"))
+    assert "No figures against gold: there is no gold column" in text
+    assert "majority vote" not in text
+
+
+def test_names_are_not_markup(report: Report) -> None:
+    """A name with brackets is shown as it is."""
+    text = shown(dataclasses.replace(report, task="[red]x[/red]", rejected_programs={"[b]": ()}, warnings=("[i]",)))
+    assert "[red]x[/red]" in text
+    assert "Programs rejected: [b]" in text
+    assert "Warning: [i]" in text
