@@ -38,6 +38,14 @@ def test_one_sided_programs_have_theirs_shrunk(dense: np.ndarray) -> None:
     np.testing.assert_allclose(prior, (balance + 0.5) / 2)
 
 
+def test_a_balance_near_uniform_is_shrunk_however_dense_the_votes() -> None:
+    """Programs of one opinion that lean a little to a class lean for reasons of their own."""
+    leaning = (np.random.default_rng(0).random((500, 5)) < 0.58).astype(np.int8)
+    prior, rule, balance = _prior(leaning, doubt=2.0)
+    assert rule == "shrunk"
+    assert abs(prior[1] - 0.5) < 0.7 * abs(balance[1] - 0.5)
+
+
 def test_a_slip_does_not_make_a_program_open(dense: np.ndarray) -> None:
     """One vote in a thousand for the other class changes nothing."""
     votes = np.zeros((1000, 3), np.int8)
