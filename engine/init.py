@@ -155,7 +155,21 @@ def _render(**values: Any) -> str:
 def _quoted(value: Any) -> str:
     """Write a value as YAML on one line, in quotes where it needs them."""
     plain = list(value) if isinstance(value, tuple) else value
-    return yaml.safe_dump([plain], default_flow_style=True, allow_unicode=True, sort_keys=False, width=1 << 30)[1:-2]
+    written: str = yaml.dump(
+        [plain], Dumper=_OneLine, default_flow_style=True, allow_unicode=True, sort_keys=False, width=1 << 30
+    )
+    return written[1:-2]
+
+
+class _OneLine(yaml.SafeDumper):
+    """Writes line breaks in strings as escapes; PyYAML would break the line, and with it the file."""
+
+
+def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=None if text.isprintable() else '"')
+
+
+_OneLine.add_representer(str, _represent_text)
 
 
 def _fields(section: str) -> list[str]:

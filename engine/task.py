@@ -144,6 +144,7 @@ class EndModelSpec(_Model):
         1e-5,
         3e-6,
         1e-6,
+        3e-7,
     )
     trainer: Literal["auto", "process", "ray"] = "auto"
     num_workers: Annotated[int, Field(ge=1)] = 1

@@ -113,7 +113,7 @@ class Confusion:
             matrix=matrix,
             ties=_count_ties(gold[tied], num_tied[tied], likely[tied]),
             total=kinds.hits(np.arange(n), k),
-            groups={name: kinds.hits(rows, k) for name, rows in _rows_by_group(groups or ()).items()},
+            groups={name: kinds.hits(rows, k) for name, rows in _rows_by_group(groups).items()},
             bins=_count_bins(soft[hard].max(axis=1, initial=0.0), kinds.correct[hard]),
             log_loss=int(_micro(-np.log(np.maximum(soft[np.arange(n), gold], _SMALLEST))).sum()),
         )
@@ -176,7 +176,6 @@ class _Rows:
     uncovered: npt.NDArray[np.bool_]
 
     def hits(self, chosen: npt.NDArray[np.intp], num_classes: int) -> Hits:
-        """Count the rows at the places `chosen`."""
         covered, correct = self.covered[chosen], self.correct[chosen]
         tie_hits = np.bincount(self.num_tied[chosen], minlength=num_classes + 1)
         tie_hits[0] = 0
@@ -190,10 +189,10 @@ class _Rows:
         )
 
 
-def _rows_by_group(groups: Sequence[str | None]) -> dict[str, npt.NDArray[np.intp]]:
+def _rows_by_group(groups: Sequence[str | None] | None) -> dict[str, npt.NDArray[np.intp]]:
     # One pass over the rows: a pass for each group takes seconds before a column of ids is refused.
     rows: dict[str, list[int]] = {}
-    for row, name in enumerate(groups):
+    for row, name in enumerate(() if groups is None else groups):
         if name is not None:
             rows.setdefault(name, []).append(row)
     return {name: np.array(rows[name], dtype=np.intp) for name in _few(rows.keys())}
@@ -222,13 +221,12 @@ def _micro(values: npt.NDArray[Any]) -> Counts:
 
 def _few(names: Set[str]) -> list[str]:
     """Return the names of groups in order, if they are few enough."""
-    ordered = sorted(names)
-    if len(ordered) > MAX_GROUPS:
+    if len(names) > MAX_GROUPS:
         raise InputError(
-            f"the group column holds more than {MAX_GROUPS} values, such as {ordered[0]!r}; expected a "
+            f"the group column holds more than {MAX_GROUPS} values, such as {min(names)!r}; expected a "
             "column of few groups. Name another in `columns.group`, or leave it out"
         )
-    return ordered
+    return sorted(names)
 
 
 def _check(

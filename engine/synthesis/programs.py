@@ -14,11 +14,10 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from operators.sandbox.screen import screen
-
 from engine.errors import ConfigError, ProgramRejected
 from engine.synthesis.answers import MAX_ANSWER_CHARS, candidates, why_none
 from engine.synthesis.provenance import Provenance, read_header
+from operators.sandbox.screen import screen
 
 _HEADER = re.compile(r"(?:[ \t]*(?:#[^\n]*)?\n)*")
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")

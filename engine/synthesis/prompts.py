@@ -16,13 +16,8 @@ from jinja2 import FileSystemLoader, StrictUndefined
 from jinja2.sandbox import SandboxedEnvironment
 
 from engine.task import LabelingTask
+from operators.sandbox.screen import ALLOWED_MODULES
 from operators.schema import ABSTAIN
-
-ALLOWED_MODULES = (
-    "re", "math", "string", "unicodedata", "collections", "itertools", "functools", "statistics", "json",
-    "datetime", "random", "difflib", "textwrap", "html", "typing", "decimal", "fractions", "bisect", "heapq",
-    "copy", "enum",
-)  # fmt: skip
 
 APPROACHES = (
     "score weighted words for each class, look a few words back for negation and emphasis, and vote only "
@@ -30,17 +25,14 @@ APPROACHES = (
     "leave single words aside and look for phrases of two to five words that give the class away.",
     "read the form of the row rather than its vocabulary: length, punctuation, capitals, digits, links, "
     "layout and repetition, wherever form tells the classes apart.",
-    "use the few cues you would bet on, each almost never seen in another class, and abstain on everything "
-    "else.",
-    "cover as many rows as you can: wide word lists with spelling variants and stems, so that most rows get "
-    "a vote.",
+    "use the few cues you would bet on, each almost never seen in another class, and abstain on everything else.",
+    "cover as many rows as you can: wide word lists with spelling variants and stems, so that most rows get a vote.",
     "weigh the parts of the row differently: its first and last sentences usually carry the point, and what "
     "follows a contrast such as 'but' outweighs what stands before it.",
     "list what tends to mislead a keyword search here (quotation, irony, comparison, a passing mention) and "
     "let such signs cancel or reverse the evidence around them.",
     "split the subject into aspects, decide each aspect from the words near it, and let the aspects vote.",
-    "start from the class that is hardest to recognise, write a careful detector for it, then decide among "
-    "the others.",
+    "start from the class that is hardest to recognise, write a careful detector for it, then decide among the others.",
     "reason by elimination: collect what speaks against each class and return the only one left standing.",
 )
 """Kinds of evidence, in the order of the variants; none names a subject, so they serve every task."""

@@ -117,6 +117,15 @@ def test_numbers_are_classes_by_size(tmp_path: Path) -> None:
     assert task.class_names == ("0", "1", "10")
 
 
+@pytest.mark.parametrize("odd", ["two\nlines", "a\u2028b", "yes", "null", "a: b", "# c", "{{ x }}", "- d", "it's"])
+def test_odd_class_names_are_read_back(tmp_path: Path, odd: str) -> None:
+    """A value of the gold column that means something in YAML, or holds a line break, is still that class."""
+    texts = [f"some words {i}" for i in range(10)]
+    pq.write_table(pa.table({"text": texts, "label": [odd, "plain"] * 5}), tmp_path / "rows.parquet")
+    task = read_task(write_task(tmp_path / "rows.parquet", out=tmp_path / "task.yaml"))
+    assert set(task.class_names) == {odd, "plain"}
+
+
 def test_placeholders_are_marked(tmp_path: Path) -> None:
     """Where nothing names the classes, two placeholders stand in, and the file says to edit them."""
     out = write_task(save(tmp_path / "d.jsonl", [{"text": "x"}]), out=tmp_path / "task.yaml")

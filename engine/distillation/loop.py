@@ -1,0 +1,179 @@
+"""The train loop: limited-memory BFGS over a path of regularizations, from strong to weak.
+
+It runs in this process and on the workers of Ray Train alike. Each holds its rows; the gradient is a sum over rows,
+added up by `Group.total`, and the direction comes from rank 0. All branches depend on values that every worker has
+to the last bit, so that workers never part ways. Nothing is drawn at random: the start is zero and every step uses
+all rows, so the same rows in the same files give the same weights.
+
+Reference: Nocedal and Wright, Numerical Optimization (2006), algorithms 7.4 and 3.1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from engine.distillation.choice import Candidate, Choice
+from engine.distillation.groups import Group
+from engine.distillation.lbfgs import History
+from engine.distillation.rows import Rows
+from operators.end_model import scores_of, softmax
+from operators.schema import Floats
+
+_HALVINGS = 20
+_SUFFICIENT = 1e-4
+"""Share of the decrease that the slope promises, below which a step is halved."""
+
+_FLAT = 1e-6
+"""A round ends when a step improves the objective by less than this share of it."""
+
+_PATIENCE = 8
+"""A round ends after so many epochs without a better held-out loss."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Progress:
+    """Where the training stands after a round; what a checkpoint holds.
+
+    Attributes:
+        rounds: regularizations that are done.
+        weights: (d + 1, k), the bias last; where the next round starts.
+        choice: the best weights so far.
+        candidates: all that was measured on held-out rows.
+    """
+
+    rounds: int
+    weights: Floats
+    choice: Choice
+    candidates: list[Candidate] = field(default_factory=list)
+
+    @classmethod
+    def start(cls, num_features: int, num_classes: int) -> Progress:
+        """Start from zero weights."""
+        weights = np.zeros((num_features + 1, num_classes))
+        return cls(rounds=0, weights=weights, choice=Choice.none(weights))
+
+
+def train(
+    rows: Rows,
+    heldout: Rows,
+    *,
+    regularization: tuple[float, ...],
+    epochs: int,
+    progress: Progress,
+    group: Group,
+    on_round: Callable[[Progress], None],
+) -> Progress:
+    """Minimise cross entropy on soft labels plus an L2 penalty, once a regularization, each from the one before.
+
+    Args:
+        rows: of this worker; features already weighted.
+        heldout: of this worker; they choose regularization and epoch.
+        regularization: L2 weights, relative to the mean loss of a row, falling.
+        epochs: passes over the rows at most, a regularization.
+        progress: where to go on; changed in place.
+        group: whom to train with.
+        on_round: called after each regularization, on every worker.
+    """
+    objective = _Objective(rows, group)
+    judge = _Judge(heldout, group)
+    for penalty in regularization[progress.rounds :]:
+        _round(objective, judge, progress, penalty=penalty, epochs=epochs, group=group)
+        progress.rounds += 1
+        on_round(progress)
+    return progress
+
+
+def _round(
+    objective: _Objective, judge: _Judge, progress: Progress, *, penalty: float, epochs: int, group: Group
+) -> None:
+    weights = progress.weights
+    history = History(weights.size)
+    value, gradient = objective(weights, penalty)
+    if not progress.candidates:
+        # The start is a candidate too: where no step helps it is all there is.
+        progress.choice.offer(judge(weights, regularization=penalty, epoch=0, train_loss=value), weights)
+    best, waited = np.inf, 0
+    for epoch in range(1, epochs + 1):
+        # The smoothness of the mean loss over rows of length 1 and a bias is below 1, so a first step of 1 is safe.
+        told = history.direction(gradient) if group.rank == 0 else np.zeros(weights.size + 1)
+        told = group.from_first(told)
+        direction, slope = told[:-1].reshape(weights.shape), float(told[-1])
+        step = 1.0
+        for _ in range(_HALVINGS):
+            new = weights + step * direction
+            new_value, new_gradient = objective(new, penalty)
+            if new_value <= value + _SUFFICIENT * step * slope:
+                break
+            step /= 2
+        else:
+            break  # No step helps: the minimum, to the precision of the features.
+        if group.rank == 0:
+            history.add(new - weights, new_gradient - gradient)
+        flat = value - new_value < _FLAT * abs(value)
+        weights, value, gradient = new, new_value, new_gradient
+        candidate = judge(weights, regularization=penalty, epoch=epoch, train_loss=value)
+        progress.candidates.append(candidate)
+        progress.choice.offer(candidate, weights)
+        waited = 0 if candidate.heldout_loss < best else waited + 1
+        best = min(best, candidate.heldout_loss)
+        if flat or waited >= _PATIENCE:
+            break
+    progress.weights = weights
+
+
+class _Objective:
+    """Mean cross entropy plus penalty, and its gradient, over the rows of all workers."""
+
+    def __init__(self, rows: Rows, group: Group) -> None:
+        self._rows, self._group = rows, group
+        self._num_rows = float(group.total(np.array([float(rows.num_rows)]))[0])
+        self._transposed = rows.features.T
+
+    def __call__(self, weights: Floats, penalty: float) -> tuple[float, Floats]:
+        scores = scores_of(self._rows.features, weights)
+        loss = cross_entropy(scores.astype(np.float64), self._rows.soft).sum()
+        error = ((softmax(scores) - self._rows.soft) / self._num_rows).astype(np.float32)
+        parts = np.empty(weights.size + 1)
+        gradient = parts[:-1].reshape(weights.shape)
+        gradient[:-1] = self._transposed @ error
+        gradient[-1] = error.sum(axis=0, dtype=np.float64)
+        parts[-1] = loss / self._num_rows
+        if self._group.rank == 0:  # Once for all workers, the bias free.
+            gradient[:-1] += penalty * weights[:-1]
+            parts[-1] += penalty / 2 * np.square(weights[:-1]).sum()
+        total = self._group.total(parts)
+        return float(total[-1]), total[:-1].reshape(weights.shape)
+
+
+class _Judge:
+    """Loss and predicted class shares on the held-out rows of all workers."""
+
+    def __init__(self, heldout: Rows, group: Group) -> None:
+        self._heldout, self._group = heldout, group
+        sums = group.total(np.append(heldout.soft.sum(axis=0, dtype=np.float64), float(heldout.num_rows)))
+        self._num_rows = sums[-1]
+        self._shares = sums[:-1] / self._num_rows
+
+    def __call__(self, weights: Floats, *, regularization: float, epoch: int, train_loss: float) -> Candidate:
+        scores = scores_of(self._heldout.features, weights)
+        loss = cross_entropy(scores.astype(np.float64), self._heldout.soft).sum()
+        predicted = np.bincount(scores.argmax(axis=1), minlength=scores.shape[1]).astype(np.float64)
+        total = self._group.total(np.append(predicted, loss)) / self._num_rows
+        return Candidate(
+            regularization=regularization,
+            epoch=epoch,
+            train_loss=train_loss,
+            heldout_loss=float(total[-1]),
+            predicted_shares=tuple(total[:-1].tolist()),
+            soft_shares=tuple(self._shares.tolist()),
+        )
+
+
+def cross_entropy(scores: Floats, soft: np.ndarray) -> Floats:
+    """Return the cross entropy of each row; (n,)."""
+    top = scores.max(axis=1)
+    partition = top + np.log(np.exp(scores - top[:, None]).sum(axis=1))
+    return np.asarray(partition * soft.sum(axis=1) - (soft * scores).sum(axis=1))

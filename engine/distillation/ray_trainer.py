@@ -1,0 +1,116 @@
+"""A training job on Ray Train: files are dealt out to workers, which sum their gradients with gloo.
+
+Files are dealt by their place in the list rather than streamed by Ray Data: its split into equal parts drops the rows
+that are left over and deals blocks in the order in which they arrive, so that two runs would not give the same model.
+Every worker keeps its rows in memory, which is what it is given a part of the files for.
+"""
+
+from __future__ import annotations
+
+import logging
+import pickle
+import shutil
+import tempfile
+import warnings
+from pathlib import Path
+from typing import Any
+
+from cluster.session import connect
+from engine.distillation.groups import TorchGroup
+from engine.distillation.job import Job, Trained, do_job
+from engine.distillation.loop import Progress
+from engine.errors import EngineError
+
+logger = logging.getLogger(__name__)
+
+_STATE, _RESULT = "progress.pickle", "trained.pickle"
+_MAX_FAILURES = 2
+
+
+def train_on_ray(job: Job, *, num_workers: int, scratch: Path) -> Trained:
+    """Train with a TorchTrainer on the cluster that this process is connected to, or on this machine.
+
+    Args:
+        job: what to train.
+        num_workers: at most; never more than files.
+        scratch: folder that all nodes see, for checkpoints; deleted at the end.
+
+    Raises:
+        EngineError: the training failed more than twice; the message holds the reason.
+    """
+    import ray.train
+    from ray.train.torch import TorchTrainer
+
+    workers = min(num_workers, len(job.files))
+    trainer = TorchTrainer(
+        _work,
+        train_loop_config={"job": job},
+        scaling_config=ray.train.ScalingConfig(num_workers=workers, resources_per_worker={"CPU": 1}),
+        run_config=ray.train.RunConfig(
+            name="distill",
+            storage_path=str(scratch),
+            failure_config=ray.train.FailureConfig(max_failures=_MAX_FAILURES),
+            checkpoint_config=ray.train.CheckpointConfig(num_to_keep=2),
+        ),
+    )
+    try:
+        with connect(), warnings.catch_warnings():
+            # Ray 2.60 warns of fields of its own when it makes the first context of Ray Data in a process.
+            warnings.filterwarnings("ignore", category=DeprecationWarning, module=r"ray\.data\.context")
+            result = trainer.fit()
+        if result.checkpoint is None:
+            raise EngineError("Ray Train ended without a checkpoint; run again, or set `end_model.trainer: process`")
+        with result.checkpoint.as_directory() as folder:
+            trained = pickle.loads((Path(folder) / _RESULT).read_bytes())  # noqa: S301 - written by our own worker
+    except ray.train.TrainingFailedError as error:
+        raise EngineError(f"training on Ray failed more than {_MAX_FAILURES} times: {error}") from error
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    if not isinstance(trained, Trained):
+        raise EngineError(f"Ray Train's checkpoint holds {type(trained).__name__}, expected Trained")
+    return trained
+
+
+def _work(config: dict[str, Any]) -> None:
+    import ray.train
+
+    job: Job = config["job"]
+    context = ray.train.get_context()
+    group = TorchGroup()
+    files = job.files[context.get_world_rank() :: context.get_world_size()]
+    trained = do_job(job, files, group=group, progress=_resumed(), on_round=lambda p: _report(p, _STATE, p, group.rank))
+    _report(trained.progress, _RESULT, trained, group.rank)
+
+
+def _report(progress: Progress, name: str, state: object, rank: int) -> None:
+    """Tell Ray Train of a round: its metrics, and from rank 0 a checkpoint.
+
+    A round and not each pass: a report waits until the controller has asked for it, every two seconds, and a pass
+    takes a fraction of one. Each pass is in `candidates`.
+    """
+    import ray.train
+
+    last = progress.candidates[-1].to_json() if progress.candidates else {}
+    metrics = {"rounds": progress.rounds, **last}
+    if rank != 0:
+        ray.train.report(metrics)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / name).write_bytes(pickle.dumps(state))
+        ray.train.report(metrics, checkpoint=ray.train.Checkpoint.from_directory(folder))
+
+
+def _resumed() -> Progress | None:
+    import ray.train
+
+    checkpoint = ray.train.get_checkpoint()
+    if checkpoint is None:
+        return None
+    with checkpoint.as_directory() as folder:
+        for name in (_STATE, _RESULT):
+            path = Path(folder) / name
+            if path.exists():
+                state = pickle.loads(path.read_bytes())  # noqa: S301 - written by our own worker
+                progress = state.progress if isinstance(state, Trained) else state
+                return progress if isinstance(progress, Progress) else None
+    return None

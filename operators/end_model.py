@@ -1,0 +1,121 @@
+"""The distilled model at work: a linear classifier over features, read from a folder.
+
+What workers need to predict. Training it is `engine.distillation`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from operators.errors import InputError
+from operators.features import FeatureSpec, Featurizer, Sparse, weighted
+from operators.schema import Floats
+
+FORMAT = 1
+"""Version of the folder's layout and of the features; a folder of another version is refused."""
+
+CONFIG, WEIGHTS = "config.json", "model.safetensors"
+_BATCH = 4096
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class LinearModel:
+    """A multinomial logistic regression over weighted features.
+
+    Attributes:
+        features: how a text becomes features.
+        class_names: k names.
+        weight: (d, k) float32.
+        bias: (k,) float32.
+        idf: (d,) float32, what features are multiplied by before the row is brought to length 1.
+    """
+
+    features: FeatureSpec
+    class_names: tuple[str, ...]
+    weight: npt.NDArray[np.float32]
+    bias: npt.NDArray[np.float32]
+    idf: npt.NDArray[np.float32]
+    extra: dict[str, Any] = field(default_factory=dict)
+
+    @cached_property
+    def _featurizer(self) -> Featurizer:
+        return Featurizer(self.features)
+
+    def predict_proba(self, texts: Sequence[str | None]) -> Floats:
+        """Return the probability of each class; (n, k), rows sum to 1. A null counts as a text without words."""
+        out = np.empty((len(texts), len(self.class_names)))
+        # In batches, so that the features of a long list never stand in memory at once.
+        for start in range(0, len(texts), _BATCH):
+            features = self._featurizer.transform(texts[start : start + _BATCH])
+            scores = weighted(features, self.idf) @ self.weight + self.bias
+            out[start : start + _BATCH] = softmax(scores)
+        return out
+
+    def save(self, folder: Path) -> None:
+        """Write config.json and model.safetensors into an existing folder."""
+        from safetensors.numpy import save_file
+
+        config = {
+            "format": FORMAT,
+            "kind": "linear",
+            "features": asdict(self.features),
+            "class_names": list(self.class_names),
+            **self.extra,
+        }
+        text = json.dumps(config, indent=2, allow_nan=False) + "\n"
+        (folder / CONFIG).write_text(text, encoding="utf-8")
+        tensors = {"weight": self.weight, "bias": self.bias, "idf": self.idf}
+        save_file({name: np.ascontiguousarray(value, np.float32) for name, value in tensors.items()}, folder / WEIGHTS)
+
+    @classmethod
+    def load(cls, folder: str | Path) -> LinearModel:
+        """Read what `save` wrote.
+
+        Raises:
+            InputError: there is no distilled model in `folder`, it is damaged, or it is of another version.
+        """
+        from safetensors import SafetensorError
+        from safetensors.numpy import load_file
+
+        folder = Path(folder)
+        try:
+            config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+            found = config.get("format")
+            if found != FORMAT:
+                raise InputError(f"{folder}: a model of format {found}, expected {FORMAT}; distill it again")
+            tensors = load_file(folder / WEIGHTS)
+            return cls(
+                features=FeatureSpec.from_json(config["features"]),
+                class_names=tuple(config["class_names"]),
+                weight=tensors["weight"],
+                bias=tensors["bias"],
+                idf=tensors["idf"],
+                extra={k: v for k, v in config.items() if k not in ("format", "kind", "features", "class_names")},
+            )
+        except FileNotFoundError as error:
+            raise InputError(
+                f"{folder}: no distilled model here, {Path(error.filename or WEIGHTS).name} is missing; "
+                "name the `model` folder of a run"
+            ) from error
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, SafetensorError) as error:
+            raise InputError(f"{folder}: the model cannot be read: {error!r}; distill it again") from error
+
+
+def softmax(scores: npt.NDArray[Any]) -> Floats:
+    """Turn (n, k) scores into probabilities."""
+    shifted = np.exp(scores.astype(np.float64) - scores.max(axis=1, keepdims=True))
+    return np.asarray(shifted / shifted.sum(axis=1, keepdims=True))
+
+
+def scores_of(features: Sparse, weights: Floats) -> npt.NDArray[np.float32]:
+    """Score (n, d) weighted features; `weights` is (d + 1, k), the bias last."""
+    single = weights.astype(np.float32)
+    return np.asarray(features @ single[:-1] + single[-1])

@@ -1,0 +1,145 @@
+"""Features of texts for the distilled model: hashed n-grams, or the embedding of a frozen encoder.
+
+Hashing needs no vocabulary, so that shards are featurized apart and a text gets the same features in any process.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import scipy.sparse as sp
+
+from operators.schema import Counts, Floats
+
+Sparse = Any
+"""A scipy.sparse.csr_matrix; scipy has no types of its own."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeatureSpec:
+    """How a text becomes features.
+
+    Attributes:
+        kind: words and their sequences hashed into buckets, or an encoder's embedding.
+        encoder: folder or hub name of the encoder.
+        num_features_log2: 2 to this many buckets.
+        max_ngram: longest sequence of words.
+    """
+
+    kind: Literal["hashed_ngrams", "encoder"] = "hashed_ngrams"
+    encoder: str | None = None
+    num_features_log2: int = 18
+    max_ngram: int = 2
+
+    def __post_init__(self) -> None:
+        if (self.kind == "encoder") != (self.encoder is not None):
+            raise ValueError(f"an encoder is named for kind 'encoder' alone, got {self.kind!r} and {self.encoder!r}")
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> FeatureSpec:
+        """Read what `dataclasses.asdict` made of one."""
+        return cls(**content)
+
+
+class Featurizer:
+    """Turns texts into rows of features, each of length 1 (or 0 where a text has no words).
+
+    Attributes:
+        num_features: d.
+
+    Example:
+        >>> Featurizer(FeatureSpec(num_features_log2=10)).transform(["good film", None]).shape
+        (2, 1024)
+    """
+
+    def __init__(self, spec: FeatureSpec) -> None:
+        """Load what the features need.
+
+        Raises:
+            InputError: the encoder cannot be loaded.
+        """
+        self._transform: Callable[[Sequence[str]], Sparse]
+        if spec.encoder is not None:
+            # Imported here: torch and transformers take seconds, and n-grams need neither.
+            from operators.encoder import Encoder
+
+            encoder = Encoder(spec.encoder)
+            self.num_features = encoder.num_features
+            self._transform = lambda texts: sp.csr_matrix(encoder.encode(texts))
+        else:
+            self.num_features = 2**spec.num_features_log2
+            self._transform = _hashed_ngrams(self.num_features, spec.max_ngram)
+
+    def transform(self, texts: Sequence[str | None]) -> Sparse:
+        """Featurize texts.
+
+        Args:
+            texts: n texts; a null is a text without words.
+
+        Returns:
+            (n, d) float32 CSR matrix.
+        """
+        if not texts:
+            return sp.csr_matrix((0, self.num_features), dtype=np.float32)
+        return unit_rows(self._transform([text or "" for text in texts]))
+
+
+def document_frequencies(features: Sparse) -> Counts:
+    """Count the rows in which each feature occurs; (d,), adds up over blocks."""
+    return np.bincount(features.indices, minlength=features.shape[1]).astype(np.int64)
+
+
+def inverse_document_frequencies(frequencies: Counts, *, num_rows: int) -> Floats:
+    """Weigh features by rarity, smoothed as if one more row held every feature.
+
+    A feature of every row weighs 1, so that embeddings stay as they are.
+
+    Args:
+        frequencies: (d,) rows in which each occurs.
+        num_rows: n, at least as large as each of them.
+
+    Returns:
+        (d,) at least 1.
+
+    Example:
+        >>> inverse_document_frequencies(np.array([3, 0]), num_rows=3).round(2)
+        array([1.  , 2.39])
+    """
+    return np.asarray(np.log((1.0 + num_rows) / (1.0 + frequencies)) + 1.0)
+
+
+def weighted(features: Sparse, weights: npt.NDArray[Any]) -> Sparse:
+    """Multiply the columns of (n, d) features by (d,) weights and bring the rows back to length 1."""
+    scaled = features.copy()
+    scaled.data = features.data * weights.astype(np.float32)[features.indices]
+    return unit_rows(scaled)
+
+
+def unit_rows(features: Sparse) -> Sparse:
+    """Bring the rows of a CSR matrix to length 1, in place; rows of zeros stay."""
+    rows = np.repeat(np.arange(features.shape[0]), np.diff(features.indptr))
+    lengths = np.sqrt(np.bincount(rows, np.square(features.data, dtype=np.float64), minlength=features.shape[0]))
+    # A length of 0 belongs to a row whose stored values, if any, are zeros.
+    lengths[lengths == 0] = 1.0
+    features.data = (features.data / lengths[rows]).astype(np.float32)
+    return features
+
+
+def _hashed_ngrams(num_features: int, max_ngram: int) -> Callable[[Sequence[str]], Sparse]:
+    from sklearn.feature_extraction.text import HashingVectorizer
+
+    # Without alternating signs: counts stay positive, and the logarithm below makes sense of them.
+    vectorizer = HashingVectorizer(
+        n_features=num_features, ngram_range=(1, max_ngram), alternate_sign=False, norm=None, dtype=np.float32
+    )
+
+    def transform(texts: Sequence[str]) -> Sparse:
+        counts = vectorizer.transform(texts)
+        counts.data = 1 + np.log(counts.data)
+        return counts
+
+    return transform

@@ -1,0 +1,98 @@
+"""Training rows of a shard: features and soft labels of the rows that may be distilled from.
+
+Written once and read by every pass over the data and by every worker of the training, so that texts are tokenised
+once. Test rows and rows without a vote stay out here, where no later stage can forget it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from operators.commit import commit_table
+from operators.corpus.plan import Shard
+from operators.corpus.read import read_shard
+from operators.errors import InputError
+from operators.features import FeatureSpec, Featurizer, Sparse
+from operators.label import labels_path
+from operators.rows import text_hash
+
+HELDOUT_FRACTION = 0.1
+
+
+class FeaturizeShard:
+    """Step: write `features/<shard>-<digest>.parquet`.
+
+    Columns: indices (list of int32), values (list of float32), soft_label (list of k float32), is_heldout. Held-out
+    rows choose the regularization; a hash of the text says which, so that duplicates stay on one side.
+    """
+
+    def __init__(
+        self,
+        *,
+        folder: str,
+        labels: str,
+        text: str,
+        id_column: str | None,
+        features: FeatureSpec | Mapping[str, Any],
+        digest: str,
+    ) -> None:
+        self._folder = Path(folder)
+        self._labels = labels
+        self._text = text
+        self._id = id_column
+        self._digest = digest
+        spec = features if isinstance(features, FeatureSpec) else FeatureSpec.from_json(features)
+        self._featurizer = Featurizer(spec)
+
+    def __call__(self, item: str) -> bytes:
+        """Featurize shard `item`, a Shard as JSON; returns JSON {"rows": rows to train on}.
+
+        Raises:
+            InputError: the corpus has changed since it was labeled.
+        """
+        shard = Shard.from_json(item)
+        labels = pq.read_table(labels_path(self._folder, shard.key, self._labels))
+        texts = read_shard(shard, text=self._text, id=self._id).column("text")
+        if len(texts) != labels.num_rows:
+            raise InputError(
+                f"shard {shard.key}: {labels.num_rows} rows were labeled, {len(texts)} are there; run again"
+            )
+        used = pc.and_(pc.not_equal(labels.column("reason"), "uncovered"), pc.invert(labels.column("is_test")))
+        soft, rows = labels.column("soft_label").filter(used), texts.filter(used).to_pylist()
+        features = self._featurizer.transform(rows)
+        table = pa.table(
+            {
+                "indices": _lists(features, pa.array(features.indices, pa.int32())),
+                "values": _lists(features, pa.array(features.data, pa.float32())),
+                "soft_label": soft.cast(pa.list_(pa.float32())),
+                "is_heldout": pa.array([is_heldout(text) for text in rows], pa.bool_()),
+            }
+        )
+        commit_table(features_path(self._folder, shard.key, self._digest), table)
+        return json.dumps({"rows": table.num_rows}).encode()
+
+
+def features_path(folder: Path, shard_key: str, digest: str) -> Path:
+    """Where the training rows of a shard stand; `digest` covers labels, text column and features."""
+    return folder / "features" / f"{shard_key}-{digest}.parquet"
+
+
+def is_heldout(text: str | None) -> bool:
+    """Say whether a training row is held out.
+
+    The test split cuts the same hash, so this looks at later digits of it; else no row that the split leaves would
+    be held out.
+    """
+    return (text_hash(text) * 2**20) % 1.0 < HELDOUT_FRACTION
+
+
+def _lists(features: Sparse, values: pa.Array) -> pa.Array:
+    return pa.ListArray.from_arrays(pa.array(features.indptr.astype(np.int32)), values)

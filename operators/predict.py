@@ -1,0 +1,48 @@
+"""Predictions of a shard: the distilled model over every row, uncovered rows and test rows among them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pyarrow as pa
+
+from operators.commit import commit_table
+from operators.corpus.plan import Shard
+from operators.corpus.read import read_shard
+from operators.end_model import LinearModel
+from operators.label import list_column
+
+
+class PredictShard:
+    """Step: write `predictions/<shard>-<digest>.parquet`.
+
+    Columns: id, probabilities (list of k floats), label (int8, the most probable class), in the order of the shard.
+    """
+
+    def __init__(self, *, model: str, folder: str, text: str, id_column: str | None, digest: str) -> None:
+        self._model = LinearModel.load(model)
+        self._folder = Path(folder)
+        self._text = text
+        self._id = id_column
+        self._digest = digest
+
+    def __call__(self, item: str) -> bytes:
+        """Predict shard `item`, a Shard as JSON; returns JSON {"rows": rows}."""
+        shard = Shard.from_json(item)
+        rows = read_shard(shard, text=self._text, id=self._id)
+        probabilities = self._model.predict_proba(rows.column("text").to_pylist())
+        table = pa.table(
+            {
+                "id": rows.column("id"),
+                "probabilities": list_column(probabilities).cast(pa.list_(pa.float32())),
+                "label": pa.array(probabilities.argmax(axis=1), pa.int8()),
+            }
+        )
+        commit_table(predictions_path(self._folder, shard.key, self._digest), table)
+        return json.dumps({"rows": table.num_rows}).encode()
+
+
+def predictions_path(folder: Path, shard_key: str, digest: str) -> Path:
+    """Where the predictions of a shard stand; `digest` covers the model and the text column."""
+    return folder / "predictions" / f"{shard_key}-{digest}.parquet"

@@ -1,0 +1,250 @@
+"""One group of programs on its way through the rows, over as many workers as that takes.
+
+A program that has to be stopped costs the row at which it was: a fresh worker goes on at the next one.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from operators.sandbox import wire
+from operators.sandbox.limits import Limits
+from operators.sandbox.memory import Results, Texts
+from operators.sandbox.process import ProtocolBroken, Worker, WorkerGone
+from operators.sandbox.watchdog import Watch, private_bytes
+from operators.schema import ABSTAIN, Fault
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """A command to come: load a program, or run it on rows [start, stop)."""
+
+    kind: int
+    program: int
+    start: int = 0
+    stop: int = 0
+
+
+@dataclass(slots=True, kw_only=True)
+class Record:
+    """What is known of one program besides its votes."""
+
+    message: str | None = None
+    quarantined: str | None = None
+    load_error: str | None = None
+    loaded: bool = False
+    kills: int = 0
+
+
+class Job:
+    """A group of programs, the commands still to give, and the worker that carries them out.
+
+    Args:
+        sources: of the programs.
+        texts: of the rows.
+        num_classes: k.
+        limits: as given to the sandbox.
+        make_worker: forks a worker that writes to the given results.
+    """
+
+    def __init__(
+        self,
+        sources: tuple[str, ...],
+        *,
+        texts: Texts,
+        num_classes: int,
+        limits: Limits,
+        make_worker: Callable[[Results], Worker],
+    ) -> None:
+        self.records = [Record() for _ in sources]
+        self._sources = sources
+        self._num_classes = num_classes
+        self._limits = limits
+        self._make_worker = make_worker
+        self._results = Results(len(sources), texts.rows)
+        self._stopped_at = np.zeros((len(sources), texts.rows), np.uint8)
+        self._lost_at: tuple[int, int] | None = None
+        batches = texts.batches(first=limits.sample_rows, max_rows=limits.batch_rows, max_bytes=limits.batch_bytes)
+        places = range(len(sources))
+        self._steps = deque(_Step(wire.LOAD, program) for program in places)
+        self._steps.extend(_Step(wire.RUN, program, *batch) for batch in batches for program in places)
+        self._worker: Worker | None = make_worker(self._results)
+        self._next()
+
+    @property
+    def replies(self) -> int | None:
+        """Descriptor to wait on; None when the job is done."""
+        return None if self._worker is None else self._worker.replies
+
+    def answered(self) -> None:
+        """Read the worker's answer, which is there or will never come, and go on."""
+        assert self._worker is not None  # the caller waits on its descriptor
+        try:
+            number, text = self._worker.reply()
+        except WorkerGone:
+            self._replace_guilty(Fault.CRASH, "the process ended")
+        except ProtocolBroken:
+            self._replace_guilty(Fault.VIOLATION, "it broke the protocol")
+        else:
+            self._accept(number, text)
+
+    def look(self) -> None:
+        """Kill the worker if it is overdue, and go on without it."""
+        why = self._watch.overdue(self._reached())
+        # An answer that nobody has read yet is the parent's delay, not the worker's.
+        if why is not None and self._worker and not self._worker.has_answered():
+            self._replace_guilty(Fault.TIMEOUT, why)
+
+    def close(self) -> None:
+        """End the worker, if there is one."""
+        self._end_worker()
+        self._results.close()
+
+    def _end_worker(self) -> int | None:
+        worker, self._worker = self._worker, None
+        return None if worker is None else worker.end()
+
+    def outcome(self, program: int) -> tuple[npt.NDArray[np.int8], npt.NDArray[np.uint8]]:
+        """Return votes and faults of a program whose job is done: (rows,) int8, (rows,) uint8."""
+        return self._checked(program, slice(None))
+
+    def _checked(self, program: int, rows: slice) -> tuple[npt.NDArray[np.int8], npt.NDArray[np.uint8]]:
+        votes, faults = self._results.read(program, rows, num_classes=self._num_classes)
+        stopped = self._stopped_at[program, rows]
+        votes[stopped != 0] = ABSTAIN
+        return votes, np.where(stopped != 0, stopped, faults)
+
+    def _next(self) -> None:
+        """Give the next command, or end the worker when there is none."""
+        worker = self._worker
+        assert worker is not None  # it was there to answer, or was just made
+        if not self._steps:
+            self.close()
+            return
+        step = self._steps[0]
+        limits = self._limits
+        if step.kind == wire.LOAD:
+            cpu_s = limits.load_timeout_s
+            payload = self._sources[step.program].encode("utf-8", "surrogatepass")
+            worker.command(wire.LOAD, step.program, start=len(payload), payload=payload)
+        else:
+            cpu_s = limits.kill_after_s
+            left = limits.max_timeouts - self._timeouts(step.program)
+            worker.command(wire.RUN, step.program, start=step.start, stop=step.stop, timeouts_left=left)
+        self._watch = Watch(worker.pid, cpu_s=cpu_s, blocked_s=limits.blocked_s)
+        self._watch.overdue(0)
+
+    def _accept(self, number: int, text: str) -> None:
+        step = self._steps.popleft()
+        record = self.records[step.program]
+        if step.kind == wire.LOAD:
+            record.loaded = record.loaded or number == 1
+            if number != 1:
+                self._refuse(step.program, text)
+        elif not step.start < number <= step.stop:
+            self._steps.appendleft(step)
+            self._replace_guilty(Fault.VIOLATION, "it broke the protocol")
+            return
+        else:
+            record.message = record.message or text or self._label_message(step)
+            if number < step.stop:
+                self._steps.appendleft(_Step(wire.RUN, step.program, number, step.stop))
+            self._judge(step.program, number)
+            assert self._worker is not None  # it has just answered
+            if private_bytes(self._worker.pid) > self._limits.recycle_bytes:
+                self._end_worker()
+                self._start_over()
+                return
+        self._next()
+
+    def _label_message(self, step: _Step) -> str | None:
+        """Describe an integer out of range, which a worker takes for a vote."""
+        votes = self._results.votes[step.program, step.start : step.stop]
+        wrong = votes[(votes < ABSTAIN) | (votes >= self._num_classes)]
+        if not len(wrong):
+            return None
+        return f"returned the integer {wrong[0]}; expected 0..{self._num_classes - 1}, or {ABSTAIN} to abstain"
+
+    def _judge(self, program: int, reached: int) -> None:
+        """Quarantine a program that has run up to a row, if it is too slow or wrong too often."""
+        limits = self._limits
+        timeouts = self._timeouts(program)
+        if timeouts >= limits.max_timeouts:
+            self._quarantine(program, reached, f"{timeouts} rows ran out of time ({limits.row_timeout_s:g} s each)")
+        elif reached == limits.sample_rows:
+            _, faults = self._checked(program, slice(0, reached))
+            fraction = float(np.isin(faults, (Fault.EXCEPTION, Fault.MEMORY, Fault.BAD_LABEL)).mean())
+            if fraction > limits.max_error_fraction:
+                self._quarantine(program, reached, f"{fraction:.0%} of its first {reached} rows failed")
+
+    def _timeouts(self, program: int) -> int:
+        return int(np.count_nonzero(self._results.faults[program] == Fault.TIMEOUT))
+
+    def _reached(self) -> int:
+        """Row that the worker is at, as far as its results show."""
+        step = self._steps[0]
+        if step.kind == wire.LOAD:
+            return 0
+        cast = np.flatnonzero(self._results.votes[step.program, step.start : step.stop] != wire.PENDING)
+        return step.start + (int(cast[-1]) + 1 if len(cast) else 0)
+
+    def _replace_guilty(self, fault: Fault, why: str) -> None:
+        """End the worker, charge the row that it was at, and go on after that row."""
+        step = self._steps[0]
+        code = self._end_worker()
+        row = min(self._reached(), max(step.start, step.stop - 1))
+        if code is None and self._lost_at != (step.program, row):
+            # It went down with the zygote, which need not be this program's doing; at the second time it is.
+            self._lost_at = (step.program, row)
+            self._steps[0] = _Step(step.kind, step.program, row, step.stop)
+            self._start_over()
+            return
+        if code == -signal.SIGSYS:
+            fault, why = Fault.VIOLATION, "it made a forbidden system call"
+        elif fault is Fault.CRASH and code is not None and code < 0 and code != -signal.SIGKILL:
+            why = f"its process was killed by {signal.Signals(-code).name}"
+        self._steps.popleft()
+        if step.kind == wire.LOAD:
+            self._refuse(step.program, f"while it was loaded, {why}")
+        else:
+            record = self.records[step.program]
+            record.kills += 1
+            record.message = record.message or why
+            self._stopped_at[step.program, row] = fault
+            if row + 1 < step.stop:
+                self._steps.appendleft(_Step(wire.RUN, step.program, row + 1, step.stop))
+            if fault is Fault.VIOLATION:
+                self._quarantine(step.program, row + 1, why)
+            elif record.kills >= self._limits.max_kills:
+                self._quarantine(step.program, row + 1, f"{record.kills} of its rows had to be killed; the last: {why}")
+        self._start_over()
+
+    def _start_over(self) -> None:
+        """Fork a worker, if anything is left to run, and have it load what it will need."""
+        waiting = {step.program for step in self._steps if step.kind == wire.LOAD}
+        needed = sorted({step.program for step in self._steps if step.kind == wire.RUN} - waiting)
+        self._steps.extendleft(_Step(wire.LOAD, program) for program in reversed(needed))
+        if not self._steps:
+            self._results.close()
+            return
+        self._worker = self._make_worker(self._results)
+        self._next()
+
+    def _refuse(self, program: int, why: str) -> None:
+        record = self.records[program]
+        if not record.loaded:
+            record.load_error = why
+        pending = (self._results.votes[program] == wire.PENDING) & (self._stopped_at[program] == 0)
+        row = int(pending.argmax()) if pending.any() else len(pending)
+        self._quarantine(program, row, f"it does not load: {why}")
+
+    def _quarantine(self, program: int, row: int, why: str) -> None:
+        self.records[program].quarantined = why
+        self._stopped_at[program, row:] = Fault.QUARANTINED
+        self._steps = deque(step for step in self._steps if step.program != program)

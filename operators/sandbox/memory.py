@@ -1,0 +1,155 @@
+"""Memory shared with workers: texts that nobody can change any more, and results that nobody can resize.
+
+Both are files in memory, so they need no /dev/shm (64 MB in many containers) and vanish with the last process.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import mmap
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from operators.sandbox import wire
+from operators.schema import ABSTAIN, Fault
+
+# A worker that could shrink the file would end its parent with SIGBUS at the next read.
+_FIXED = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW
+
+_FAULTS = [Fault.NONE, Fault.EXCEPTION, Fault.TIMEOUT, Fault.MEMORY, Fault.BAD_LABEL]  # what a worker may report
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Texts:
+    """The rows that have a text, sealed in a file.
+
+    Attributes:
+        descriptor: of the file: rows + 1 int64 offsets, then UTF-8.
+        size: of the file in bytes.
+        offsets: (rows + 1,) int64.
+        kept: (rows,) int64, the places of these rows among all.
+        total: number of all rows, nulls included.
+    """
+
+    descriptor: int
+    size: int
+    offsets: npt.NDArray[np.int64]
+    kept: npt.NDArray[np.int64]
+    total: int
+
+    @property
+    def rows(self) -> int:
+        """Number of rows with a text."""
+        return len(self.kept)
+
+    def batches(self, *, first: int, max_rows: int, max_bytes: int) -> list[tuple[int, int]]:
+        """Cut the rows into ranges [start, stop) of at most so many rows and bytes, but at least one row each.
+
+        Args:
+            first: rows of the first range, small so that a broken program is found out early.
+            max_rows: of the others.
+            max_bytes: of text.
+        """
+        found = []
+        start = 0
+        while start < self.rows:
+            by_bytes = int(np.searchsorted(self.offsets, self.offsets[start] + max_bytes, side="right")) - 1
+            stop = min(self.rows, start + (max_rows if start else first), max(by_bytes, start + 1))
+            found.append((start, stop))
+            start = stop
+        return found
+
+
+def pack(texts: Sequence[str | None] | pa.Array | pa.ChunkedArray) -> Texts:
+    """Write the texts into a sealed file; the caller closes the descriptor.
+
+    Raises:
+        ValueError: the array is not of strings.
+    """
+    if isinstance(texts, pa.ChunkedArray):
+        texts = pa.concat_arrays(texts.chunks) if texts.num_chunks else pa.array([], pa.large_string())
+    if isinstance(texts, pa.Array):
+        offsets, data, kept = _of_arrow(texts)
+        total = len(texts)
+    else:
+        offsets, data, kept = _of_strings(texts)
+        total = len(texts)
+    descriptor = os.memfd_create("texts", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    for part in (memoryview(offsets.tobytes()), memoryview(data)):
+        while part:
+            part = part[os.write(descriptor, part) :]
+    fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, _FIXED | fcntl.F_SEAL_WRITE)
+    size = offsets.nbytes + len(memoryview(data))
+    return Texts(descriptor=descriptor, size=size, offsets=offsets, kept=kept, total=total)
+
+
+def _of_arrow(array: pa.Array) -> tuple[npt.NDArray[np.int64], bytes | pa.Buffer, npt.NDArray[np.int64]]:
+    kept = np.flatnonzero(np.asarray(array.is_valid(), dtype=bool)).astype(np.int64)
+    if not len(kept):
+        return np.zeros(1, np.int64), b"", kept
+    if not _is_text(array.type):
+        raise ValueError(f"texts must be strings, got an array of {array.type}")
+    strings = array.drop_null().cast(pa.large_string())
+    _, places, data = strings.buffers()
+    offsets = np.frombuffer(places, np.int64)[strings.offset : strings.offset + len(strings) + 1]
+    first, last = int(offsets[0]), int(offsets[-1])
+    content = data.slice(first, last - first) if data is not None else b""
+    return np.ascontiguousarray(offsets - first), content, kept
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+
+
+def _of_strings(texts: Sequence[str | None]) -> tuple[npt.NDArray[np.int64], bytes, npt.NDArray[np.int64]]:
+    # A lone surrogate is no valid UTF-8; programs see it as it is all the same.
+    parts = [text.encode("utf-8", "surrogatepass") for text in texts if text is not None]
+    kept = np.array([row for row, text in enumerate(texts) if text is not None], np.int64)
+    offsets = np.zeros(len(parts) + 1, np.int64)
+    np.cumsum([len(part) for part in parts], out=offsets[1:])
+    return offsets, b"".join(parts), kept
+
+
+class Results:
+    """Votes and faults of a group of programs, written by its worker.
+
+    Attributes:
+        descriptor: of the file.
+        votes: (programs, rows) int8, PENDING at first.
+        faults: (programs, rows) uint8, 0 at first.
+    """
+
+    def __init__(self, programs: int, rows: int) -> None:
+        cells = programs * rows
+        size = 2 * max(1, cells)
+        self.descriptor = os.memfd_create("results", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+        os.ftruncate(self.descriptor, size)
+        fcntl.fcntl(self.descriptor, fcntl.F_ADD_SEALS, _FIXED)
+        shared = mmap.mmap(self.descriptor, size)
+        half = size // 2
+        self.votes = np.frombuffer(shared, np.int8, cells, 0).reshape(programs, rows)
+        self.faults = np.frombuffer(shared, np.uint8, cells, half).reshape(programs, rows)
+        self.votes.fill(wire.PENDING)
+
+    def read(
+        self, program: int, rows: slice, *, num_classes: int
+    ) -> tuple[npt.NDArray[np.int8], npt.NDArray[np.uint8]]:
+        """Copy a program's votes and faults, then check the copy: a faulted cell abstains, others hold votes."""
+        votes, faults = self.votes[program, rows].copy(), self.faults[program, rows].copy()
+        wrong = (votes < ABSTAIN) | (votes >= num_classes)
+        faults[~np.isin(faults, _FAULTS) | (wrong & (faults == Fault.NONE))] = Fault.BAD_LABEL
+        votes[faults != Fault.NONE] = ABSTAIN
+        return votes, faults
+
+    def close(self) -> None:
+        """Give the descriptor back, once; the arrays stay."""
+        if self.descriptor >= 0:
+            os.close(self.descriptor)
+            self.descriptor = -1

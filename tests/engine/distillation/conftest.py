@@ -1,0 +1,58 @@
+"""Featurized shards of planted texts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from operators.features import FeatureSpec, Featurizer
+
+SPEC = FeatureSpec(num_features_log2=12, max_ngram=1)
+WORDS = {0: ("awful", "boring", "dull", "waste"), 1: ("great", "lovely", "superb", "fun")}
+OTHER = ("the", "film", "was", "plot", "scene", "actor")
+
+
+def planted(num_rows: int, *, seed: int, share: float = 0.5) -> tuple[list[str], np.ndarray]:
+    """Write texts whose class words name their class; returns them and their classes."""
+    rng = np.random.default_rng(seed)
+    classes = (rng.random(num_rows) < share).astype(int)
+    texts = [" ".join([*rng.choice(WORDS[int(c)], 2), *rng.choice(OTHER, 5)]) for c in classes]
+    return texts, classes
+
+
+@pytest.fixture
+def feature_files(tmp_path: Path) -> Callable[..., list[Path]]:
+    """Make feature files with soft labels that are wrong for a share `noise` of the rows."""
+
+    def make(
+        *, num_rows: int = 400, num_files: int = 3, noise: float = 0.2, share: float = 0.5, heldout: float = 0.2
+    ) -> list[Path]:
+        texts, classes = planted(num_rows, seed=0, share=share)
+        rng = np.random.default_rng(1)
+        told = np.where(rng.random(num_rows) < noise, 1 - classes, classes)
+        soft = np.where(told[:, None] == np.arange(2), 0.8, 0.2)
+        is_heldout = rng.random(num_rows) < heldout
+        features = Featurizer(SPEC).transform(texts)
+        files = []
+        for i, part in enumerate(np.array_split(np.arange(num_rows), num_files)):
+            block = features[part]
+            bounds = zip(block.indptr, block.indptr[1:], strict=False)
+            spans = [slice(a, b) for a, b in bounds]
+            table = pa.table(
+                {
+                    "indices": pa.array([block.indices[s] for s in spans], pa.list_(pa.int32())),
+                    "values": pa.array([block.data[s] for s in spans], pa.list_(pa.float32())),
+                    "soft_label": pa.array(soft[part].tolist(), pa.list_(pa.float32())),
+                    "is_heldout": pa.array(is_heldout[part]),
+                }
+            )
+            files.append(tmp_path / f"{i}.parquet")
+            pq.write_table(table, files[-1])
+        return files
+
+    return make
