@@ -1,14 +1,14 @@
 """Every error that the engine raises on purpose, and what each means for the exit code.
 
-    EngineError             1  something went wrong in here
-    ├── ConfigError         2  task file, command line or data: the message says where
-    ├── BudgetReached       3  the next request could pass the budget
-    ├── ProgramRejected     2  a labeling program cannot be used, with the reasons
-    ├── LLMError            1  the language model gave no answer
-    │   └── LLMUnavailable  1  worth another try: timeout, rate limit, server error
-    └── LabelModelError     1  the votes do not determine a label model
-        ├── NotIdentifiable 1
-        └── SolverFailed    1
+EngineError             1  something went wrong in here
+├── ConfigError         2  task file, command line or data: the message says where
+├── BudgetReached       3  the next request could pass the budget
+├── ProgramRejected     2  a labeling program cannot be used, with the reasons
+├── LLMError            1  the language model gave no answer
+│   └── LLMUnavailable  1  worth another try: timeout, rate limit, server error
+└── LabelModelError     1  the votes do not determine a label model
+    ├── NotIdentifiable 1
+    └── SolverFailed    1
 """
 
 from __future__ import annotations

@@ -16,8 +16,9 @@ from pydantic import BaseModel
 from engine.errors import ConfigError
 from engine.sample_rows import first_rows
 from engine.suggestion import Suggestion, distinct, suggest, suggest_from
-from engine.task import DataSpec, LabelingTask, LanguageModelSpec
+from engine.task import LabelingTask
 from engine.task_file import task_from
+from engine.task_parts import DataSpec, LanguageModelSpec
 from operators.commit import commit
 from operators.errors import InputError
 from operators.schema import MAX_CLASSES

@@ -222,8 +222,13 @@ def diagnose() -> dict[str, Any]:
     with Sandbox(
         ["def label_function(text):\n    return 0\n"], num_classes=2, limits=Limits(required_level=0)
     ) as sandbox:
-        level = sandbox.level
-    return {"sandbox_level": level, "cpus": os.cpu_count(), "platform": platform.platform()} | versions()
+        level, layers = sandbox.level, ", ".join(sandbox.layers)
+    return {
+        "sandbox_level": level,
+        "sandbox_layers": layers,
+        "cpus": os.cpu_count(),
+        "platform": platform.platform(),
+    } | versions()
 
 
 def versions() -> dict[str, str]:

@@ -1,176 +1,32 @@
-"""The labeling task: what a user writes in task.yaml, as frozen values that check themselves.
+"""The labeling task: what a user writes in task.yaml, as a frozen value that checks itself.
 
-A task says everything that changes a result and nothing about the machine. Every model forbids unknown keys,
-because a misspelt key that is silently ignored costs a user a night.
+A task says everything that changes a result and nothing about the machine.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
+from engine.task_parts import (
+    Budget,
+    ClassSpec,
+    Columns,
+    DataSpec,
+    EndModelSpec,
+    LabelModelSpec,
+    LanguageModelSpec,
+    Name,
+    ProgramsSpec,
+    SandboxSpec,
+    ShardSpec,
+    TaskModel,
+)
 from operators.schema import MAX_CLASSES
 
 
-def _as_tuple(value: Any) -> Any:
-    return (value,) if isinstance(value, str) else value
-
-
-Paths = Annotated[tuple[str, ...], BeforeValidator(_as_tuple)]
-Name = Annotated[str, Field(min_length=1, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
-
-
-class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True)
-
-
-class DataSpec(_Model):
-    """Where the rows are: `source` (with or without a split column), or `train` and `test`.
-
-    Each is a file, a folder, a glob or a list of them; Parquet, CSV, TSV or JSON lines; `hf://` and other fsspec
-    URLs too. Relative paths start at the task file.
-    """
-
-    source: Paths = ()
-    train: Paths = ()
-    test: Paths = ()
-    split_column: str | None = None
-    train_values: tuple[str, ...] = ("train",)
-    test_values: tuple[str, ...] = ("test",)
-    test_fraction: Annotated[float, Field(ge=0, lt=1)] = 0.2
-
-    @model_validator(mode="after")
-    def _one_way(self) -> DataSpec:
-        if bool(self.source) == bool(self.train):
-            raise ValueError("give either `source`, or `train` (and `test`)")
-        if self.test and not self.train:
-            raise ValueError("`test` stands beside `train`; with one file use `source` alone")
-        if self.train and self.split_column:
-            raise ValueError("`split_column` goes with `source`, not with `train` and `test`")
-        return self
-
-
-class Columns(_Model):
-    """Which column of the data is what; `gold` and `group` are read by evaluation alone."""
-
-    text: str = "text"
-    id: str | None = None
-    gold: str | None = None
-    group: str | None = None
-
-
-class ClassSpec(_Model):
-    """One class: its index is its place in the list.
-
-    Attributes:
-        gold_values: values of the gold column that mean this class, besides its name and its index.
-    """
-
-    name: Annotated[str, Field(min_length=1)]
-    description: str = ""
-    gold_values: tuple[str, ...] = ()
-
-
-class Price(_Model):
-    """Price of a language model, as its provider states it."""
-
-    input_per_million: Annotated[float, Field(ge=0)]
-    output_per_million: Annotated[float, Field(ge=0)]
-    currency: str = "USD"
-    as_of: str | None = None
-
-
-class LanguageModelSpec(_Model):
-    """Which language model writes the programs, behind any OpenAI-compatible endpoint.
-
-    Attributes:
-        api_key_env: name of the environment variable that holds the key; the key itself never enters a file.
-        price: without it spending is reported as unknown and a money budget is refused.
-    """
-
-    model: str
-    base_url: str | None = None
-    api_key_env: str = "OPENAI_API_KEY"
-    temperature: Annotated[float, Field(ge=0, le=2)] | None = None
-    max_output_tokens: Annotated[int, Field(ge=1)] = 4000
-    timeout_s: Annotated[float, Field(gt=0)] = 120.0
-    max_retries: Annotated[int, Field(ge=0)] = 4
-    price: Price | None = None
-
-
-class Budget(_Model):
-    """What synthesis may spend at most; a request that could pass it is not sent."""
-
-    money: Annotated[float, Field(ge=0)] | None = None
-    tokens: Annotated[int, Field(ge=0)] | None = None
-
-
-class ProgramsSpec(_Model):
-    """Where the programs come from: a folder of .py files, or `count` of them written by the language model."""
-
-    folder: str | None = None
-    count: Annotated[int, Field(ge=1, le=1000)] = 10
-
-
-class LabelModelSpec(_Model):
-    """How votes become soft labels; majority vote is always computed beside it."""
-
-    method: Literal["moment_matching", "majority_vote"] = "moment_matching"
-
-
-class EndModelSpec(_Model):
-    """The model distilled from the soft labels.
-
-    Attributes:
-        encoder: for `features: encoder`, a transformers folder or hub name.
-        num_features_log2: n-grams are hashed into 2 to this many buckets.
-        epochs: passes over the rows at most, for each regularization.
-        regularization: L2 weights to choose from, on held-out soft labels, relative to the mean loss of a row.
-        trainer: `auto` trains in this process when the features fit there, and with Ray Train otherwise.
-        num_workers: of Ray Train; above 1, `auto` means Ray Train.
-    """
-
-    features: Literal["hashed_ngrams", "encoder"] = "hashed_ngrams"
-    encoder: str | None = None
-    num_features_log2: Annotated[int, Field(ge=10, le=24)] = 18
-    max_ngram: Annotated[int, Field(ge=1, le=3)] = 2
-    epochs: Annotated[int, Field(ge=1)] = 40
-    regularization: Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(min_length=1)] = (
-        1e-2,
-        1e-3,
-        1e-4,
-        3e-5,
-        1e-5,
-        3e-6,
-        1e-6,
-        3e-7,
-    )
-    trainer: Literal["auto", "process", "ray"] = "auto"
-    num_workers: Annotated[int, Field(ge=1)] = 1
-
-    @model_validator(mode="after")
-    def _encoder_named(self) -> EndModelSpec:
-        if (self.features == "encoder") != (self.encoder is not None):
-            raise ValueError("`features: encoder` and `encoder: <folder or hub name>` go together")
-        return self
-
-
-class SandboxSpec(_Model):
-    """Limits on one program."""
-
-    row_timeout_s: Annotated[float, Field(gt=0)] = 0.15
-    memory_bytes: Annotated[int, Field(ge=64 << 20)] = 512 << 20
-
-
-class ShardSpec(_Model):
-    """How the corpus is cut; the cut never depends on the machine."""
-
-    max_rows: Annotated[int, Field(ge=1)] = 16_384
-    max_bytes: Annotated[int, Field(ge=1024)] = 4 << 20
-
-
-class LabelingTask(_Model):
+class LabelingTask(TaskModel):
     """A labeling task: classes, instruction, data and how each stage is done.
 
     Example:

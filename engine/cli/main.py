@@ -33,6 +33,8 @@ def main() -> None:
     signal.signal(signal.SIGTERM, _terminate)
     try:
         code = app(standalone_mode=False)
+        if code == INTERRUPTED:  # typer turns Ctrl-C into this before we see it
+            raise KeyboardInterrupt
     except (EngineError, OperatorError, ClusterError) as error:
         code = _say(str(error), _exit_code(error))
     except KeyboardInterrupt:

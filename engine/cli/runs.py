@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -76,7 +78,9 @@ def _run(
 
     watch = watching(as_json)
     try:
-        result = pipeline.run(task, out=out or Path("runs") / task.name, address=address, until=until, watch=watch)
+        # Ray tells of workers that died on standard output, where machine-readable output goes.
+        with contextlib.redirect_stdout(sys.stderr):
+            result = pipeline.run(task, out=out or Path("runs") / task.name, address=address, until=until, watch=watch)
     finally:
         watch.close()
     if as_json:

@@ -21,7 +21,7 @@ from engine.distillation.job import Job, Trained, do_job
 from engine.distillation.ray_trainer import train_on_ray
 from engine.distillation.rows import feature_bytes, num_rows
 from engine.errors import EngineError
-from engine.task import EndModelSpec
+from engine.task_parts import EndModelSpec
 from operators.end_model import LinearModel
 from operators.features import FeatureSpec, Featurizer
 

@@ -11,7 +11,7 @@ from cluster.session import connect
 from engine.errors import ConfigError
 from engine.stages.context import Watch, num_actors
 from engine.store import RunDirectory, digest_of
-from engine.task import ShardSpec
+from engine.task_parts import ShardSpec
 from operators.corpus.plan import plan_shards
 from operators.predict import PredictShard, predictions_path
 from operators.stream import run_shards

@@ -12,12 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from operators.sandbox.pool import Limits, Sandbox
-
 from engine.errors import ConfigError, ProgramRejected
 from engine.stages.context import Context
 from engine.store import digest_of
 from engine.synthesis.programs import Program, load_folder, write
+from operators.sandbox.pool import Limits, Sandbox
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +60,7 @@ def collect(ctx: Context) -> ProgramSet:
         rejected = _written(ctx, folder)
     programs, unusable = load_folder(folder)
     rejected |= {error.name: list(error.reasons) for error in unusable}
-    limits = Limits(row_timeout_s=ctx.task.sandbox.row_timeout_s, memory_bytes=ctx.task.sandbox.memory_bytes)
+    limits = Limits(**ctx.task.sandbox.model_dump())
     with Sandbox([p.source for p in programs], num_classes=ctx.task.num_classes, limits=limits) as sandbox:
         outcome = sandbox.run([], seed=0)
         level, layers = sandbox.level, sandbox.layers

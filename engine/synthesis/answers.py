@@ -143,9 +143,7 @@ def _with_missing(source: str, tree: ast.Module, earlier: Iterable[str]) -> str:
 
 
 def _names(tree: ast.Module, context: type[ast.expr_context]) -> set[str]:
-    return {
-        node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, context)
-    }
+    return {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, context)}
 
 
 def _bound(tree: ast.Module) -> set[str]:

@@ -17,7 +17,7 @@ import openai
 
 from engine.errors import ConfigError, EngineError, LLMError, LLMUnavailable
 from engine.synthesis.reply import Reply, read_reply
-from engine.task import LanguageModelSpec
+from engine.task_parts import LanguageModelSpec
 
 logger = logging.getLogger(__name__)
 

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 from engine.synthesis.money import cost_of, estimate_tokens
 from engine.synthesis.prompts import general
-from engine.task import LabelingTask, LanguageModelSpec
+from engine.task import LabelingTask
+from engine.task_parts import LanguageModelSpec
 
 _FRAME_TOKENS = 40
 """Chat roles, the request for a bare class number, and separators, around each row of direct labeling."""
@@ -46,11 +47,7 @@ def estimate(task: LabelingTask) -> Estimate:
     count, spec = task.programs.count, task.language_model
     prompts = [general(task, variant=variant) for variant in range(count)]
     tokens_in = sum(estimate_tokens(prompt.system, prompt.user) for prompt in prompts)
-    per_answer = (
-        LanguageModelSpec.model_fields["max_output_tokens"].default
-        if spec is None
-        else spec.max_output_tokens
-    )
+    per_answer = LanguageModelSpec.model_fields["max_output_tokens"].default if spec is None else spec.max_output_tokens
     price, reason = None if spec is None else spec.price, _no_price(spec)
     return Estimate(
         requests=count,
@@ -62,9 +59,7 @@ def estimate(task: LabelingTask) -> Estimate:
     )
 
 
-def direct_labeling_estimate(
-    *, num_rows: int, text_bytes: int, task: LabelingTask
-) -> tuple[float | None, str | None]:
+def direct_labeling_estimate(*, num_rows: int, text_bytes: int, task: LabelingTask) -> tuple[float | None, str | None]:
     """Estimate what asking the task's language model for the label of each row would cost.
 
     A row takes the instruction and the classes, its text at 4 bytes a token, and an answer of 3 tokens.

@@ -29,7 +29,7 @@ from engine.synthesis.records import (
     canonical,
     request_key,
 )
-from engine.task import Budget
+from engine.task_parts import Budget
 
 
 class Ledger:

@@ -16,7 +16,7 @@ from engine.synthesis.ledger import Ledger
 from engine.synthesis.money import cost_of, estimate_tokens, worst_case
 from engine.synthesis.prompts import Prompt
 from engine.synthesis.records import Entry, request_key
-from engine.task import Budget, LanguageModelSpec
+from engine.task_parts import Budget, LanguageModelSpec
 
 if TYPE_CHECKING:
     from engine.synthesis.chat import Endpoint
@@ -143,9 +143,7 @@ class OpenAIModel:
         spec = self._spec
         reservation = self._ledger.reserve(
             request,
-            worst=worst_case(
-                prompt.system, prompt.user, max_output_tokens=spec.max_output_tokens, price=spec.price
-            ),
+            worst=worst_case(prompt.system, prompt.user, max_output_tokens=spec.max_output_tokens, price=spec.price),
             budget=self._budget,
             attempts=1 + spec.max_retries,
         )

@@ -12,7 +12,7 @@ import sys
 from dataclasses import dataclass
 
 from engine.errors import BudgetReached, ConfigError
-from engine.task import Budget, Price
+from engine.task_parts import Budget, Price
 
 _TOKENS_OF_A_MESSAGE = 8
 """Role and separators of one chat message; published chat formats use 3 to 5."""
@@ -141,9 +141,7 @@ def _at_risk(unanswered: int, amount: str) -> str:
 
 def _in_one_currency(spending: Spending, worst: WorstCase) -> tuple[float, float, float, str]:
     if worst.cost is None or worst.currency is None:
-        raise ConfigError(
-            "`budget.money` needs `language_model.price`; give the price, or a budget in tokens"
-        )
+        raise ConfigError("`budget.money` needs `language_model.price`; give the price, or a budget in tokens")
     if spending.cost is None or spending.cost_at_risk is None:
         raise ConfigError(f"`budget.money` cannot be checked: {spending.unknown}. {_START_ANEW}")
     if spending.currency not in (None, worst.currency):

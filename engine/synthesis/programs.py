@@ -57,9 +57,7 @@ def from_text(name: str, text: str) -> Program:
         ProgramRejected: the screen finds problems; each is one of the reasons, with its line in `text`.
     """
     if _NAME.fullmatch(name) is None:
-        raise ValueError(
-            f"a program's name is a file name of letters, digits, `.`, `_` and `-`, got {name!r}"
-        )
+        raise ValueError(f"a program's name is a file name of letters, digits, `.`, `_` and `-`, got {name!r}")
     text = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
     text = text.rstrip() + "\n"
     try:
@@ -121,9 +119,7 @@ def load_folder(folder: str | Path) -> tuple[tuple[Program, ...], tuple[ProgramR
         raise ConfigError(f"{folder}: no such folder of programs")
     paths = sorted(path for path in folder.glob("*.py") if path.is_file())
     if not paths:
-        raise ConfigError(
-            f"{folder}: no programs in it; a program is a `*.py` file that defines `label_function`"
-        )
+        raise ConfigError(f"{folder}: no programs in it; a program is a `*.py` file that defines `label_function`")
     programs: dict[str, Program] = {}
     rejected = []
     for path in paths:
@@ -176,9 +172,7 @@ def _read(path: Path) -> Program:
     try:
         return from_text(path.stem, content.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
-        raise ProgramRejected(
-            path.stem, (f"it is not UTF-8 at byte {error.start}; save it as UTF-8",)
-        ) from None
+        raise ProgramRejected(path.stem, (f"it is not UTF-8 at byte {error.start}; save it as UTF-8",)) from None
 
 
 def _joined(header: str, source: str) -> str:

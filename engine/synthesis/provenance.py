@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from engine.synthesis.prompts import Prompt
+if TYPE_CHECKING:
+    from engine.synthesis.prompts import Prompt
 
 _LINE = re.compile(r"# (\S[^:]*): +(.*)")
 _TOKENS = re.compile(r"(\d+)( \(estimated\))?")

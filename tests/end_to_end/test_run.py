@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -114,26 +113,40 @@ def test_a_killed_run_goes_on_to_the_same_bytes(project: Callable[..., Path]):
     assert content_of(task.parent / "killed", *names) == content_of(task.parent / "calm", *names)
 
 
-@pytest.mark.parametrize("stage", ["index", "apply", "label", "distill", "predict", "evaluate"])
-def test_ctrl_c_ends_with_130_and_the_next_run_finishes(project: Callable[..., Path], stage: str):
-    """An interrupt in any stage ends the command with 130 and a word on how to go on, and loses nothing."""
+INTERRUPTING = """
+import os, signal, sys
+from engine.cli import main, progress
+stage, begin = sys.argv.pop(), progress.Bars.begin
+def interrupting(self, name, total):
+    begin(self, name, total)
+    if name == stage:
+        os.kill(os.getpid(), signal.SIGINT)
+progress.Bars.begin = interrupting
+main.main()
+"""
+
+
+def test_ctrl_c_ends_with_130_and_the_next_run_goes_on(project: Callable[..., Path]):
+    """An interrupt in any stage ends the command with 130 and a word on how to go on; what was done stays done."""
     task = project()
-    environment = os.environ | {"ALCHEMIST_TEST_INTERRUPT": stage}
-    script = (
-        "import os, signal, sys\n"
-        "from engine.cli import main, progress\n"
-        "stage, begin = os.environ['ALCHEMIST_TEST_INTERRUPT'], progress.Bars.begin\n"
-        "def interrupting(self, name, total):\n"
-        "    begin(self, name, total)\n"
-        "    if name == stage: os.kill(os.getpid(), signal.SIGINT)\n"
-        "progress.Bars.begin = interrupting\n"
-        "sys.argv = ['alchemist', 'run', 'task.yaml', '--out', 'run']\n"
-        "main.main()\n"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", script], cwd=task.parent, env=environment, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 130, done.stderr
-    assert "goes on from here" in done.stderr
+    finished: set[str] = set()
+    for stage in ("index", "apply", "label", "distill", "predict", "evaluate"):
+        arguments = ["run", "task.yaml", "--out", "run", stage]
+        done = subprocess.run(
+            [sys.executable, "-c", INTERRUPTING, *arguments],
+            cwd=task.parent,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 130, done.stderr
+        assert "goes on from here" in done.stderr
+        assert "Traceback" not in done.stderr
+        stages = set(json.loads((task.parent / "run" / "run.json").read_text())["stages"])
+        assert stages >= finished
+        assert stage not in stages
+        finished = stages
     outcome = json.loads(alchemist("run", task, "--out", "run", "--json", folder=task.parent).stdout)
     assert outcome["report"]["rows"] == 400
+    assert outcome["statuses"]["predict"] == "reused"
+    assert outcome["statuses"]["evaluate"] == "computed"

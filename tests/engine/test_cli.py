@@ -17,9 +17,7 @@ pytestmark = pytest.mark.slow
 
 
 def call(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [ALCHEMIST, *arguments], cwd=folder, capture_output=True, text=True, timeout=120, check=False
-    )
+    return subprocess.run([ALCHEMIST, *arguments], cwd=folder, capture_output=True, text=True, timeout=120, check=False)
 
 
 def test_help_names_every_command(tmp_path: Path):

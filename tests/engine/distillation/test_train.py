@@ -13,7 +13,7 @@ import pytest
 from engine.distillation.end_model import EndModel
 from engine.distillation.train import Distillation, choose_trainer, distill
 from engine.errors import EngineError
-from engine.task import EndModelSpec
+from engine.task_parts import EndModelSpec
 
 Files = Callable[..., list[Path]]
 

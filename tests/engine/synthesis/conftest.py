@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from engine.task import LanguageModelSpec
+from engine.task_parts import LanguageModelSpec
 
 CODE = "def label_function(text):\n    return 1 if 'http' in text else -1\n"
 KEY = "sk-secret-0123456789"
@@ -55,9 +55,7 @@ def answer(
 
 def error(status: int, message: str, **details: str) -> Response:
     """An error in the protocol's shape; a retry may follow at once."""
-    return Response(
-        status=status, body={"error": {"message": message, **details}}, headers={"retry-after-ms": "1"}
-    )
+    return Response(status=status, body={"error": {"message": message, **details}}, headers={"retry-after-ms": "1"})
 
 
 class ChatServer:
@@ -119,9 +117,7 @@ class ChatServer:
                 if response.hangs:
                     server.released.wait(30)
                     return
-                body = (
-                    response.body if isinstance(response.body, bytes) else json.dumps(response.body).encode()
-                )
+                body = response.body if isinstance(response.body, bytes) else json.dumps(response.body).encode()
                 self.send_response(response.status)
                 for name, value in ({"Content-Type": "application/json"} | response.headers).items():
                     self.send_header(name, value)

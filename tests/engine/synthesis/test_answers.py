@@ -117,11 +117,7 @@ def test_ten_thousand_fences_are_read_quickly() -> None:
 
 
 @given(
-    st.lists(
-        st.sampled_from(
-            ["```", "```python", "~~~", CODE, "def label_function(x):", "  return", "it's (", "'''"]
-        )
-    )
+    st.lists(st.sampled_from(["```", "```python", "~~~", CODE, "def label_function(x):", "  return", "it's (", "'''"]))
 )
 def test_any_mixture_of_fences_and_code_is_read_without_an_error(parts: list[str]) -> None:
     """Whatever the answer, the search ends, and what parses stands before what does not."""

@@ -12,7 +12,7 @@ from engine.errors import BudgetReached, ConfigError, EngineError
 from engine.synthesis.ledger import Ledger
 from engine.synthesis.money import WorstCase
 from engine.synthesis.records import Entry, request_key
-from engine.task import Budget
+from engine.task_parts import Budget
 
 REQUEST = {"model": "m", "messages": [{"role": "user", "content": "héllo"}], "variant": 0}
 WORST = WorstCase(tokens=1000, cost=0.01, currency="USD")
@@ -139,9 +139,7 @@ def test_two_answers_to_one_request_are_both_billed(tmp_path: Path) -> None:
 
 def test_a_file_that_is_no_ledger_is_refused_and_left_alone(tmp_path: Path) -> None:
     """Neither another database nor another file is written to."""
-    (tmp_path / "text").write_text(
-        "these are notes and not a database, long enough to be read as a header" * 20
-    )
+    (tmp_path / "text").write_text("these are notes and not a database, long enough to be read as a header" * 20)
     before = (tmp_path / "text").read_bytes()
     with pytest.raises(ConfigError, match="ledger"):
         Ledger.open(tmp_path / "text")

@@ -14,7 +14,7 @@ from engine.errors import BudgetReached, LLMError
 from engine.synthesis.ledger import Ledger
 from engine.synthesis.llm import OpenAIModel, ScriptedLLM, UnusableAnswer
 from engine.synthesis.prompts import Prompt
-from engine.task import Budget
+from engine.task_parts import Budget
 
 PROMPT = Prompt(system="Write programs.", user="Label a comment.")
 
@@ -25,9 +25,7 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
         yield opened
 
 
-def ask(
-    server: Any, ledger: Ledger, *, budget: Budget | None = None, variant: int = 0, **spec: object
-) -> Any:
+def ask(server: Any, ledger: Ledger, *, budget: Budget | None = None, variant: int = 0, **spec: object) -> Any:
     with OpenAIModel(server.spec(**spec), ledger, budget or Budget()) as model:
         return model.complete(PROMPT, variant=variant)
 
@@ -83,9 +81,7 @@ def test_a_busy_server_is_asked_again_and_billed_once(server: Any, ledger: Ledge
     assert (ledger.totals().requests, ledger.totals().unanswered) == (1, 0)
 
 
-def test_a_model_that_knows_neither_temperature_nor_max_tokens_is_asked_without(
-    server: Any, ledger: Ledger
-) -> None:
+def test_a_model_that_knows_neither_temperature_nor_max_tokens_is_asked_without(server: Any, ledger: Ledger) -> None:
     """Each refused parameter is dropped or renamed once, and stays so for the next request."""
     server.script = [
         server.error(

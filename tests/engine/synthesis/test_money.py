@@ -17,7 +17,7 @@ from engine.synthesis.money import (
     estimate_tokens,
     worst_case,
 )
-from engine.task import Budget, Price
+from engine.task_parts import Budget, Price
 
 PRICE = Price(input_per_million=1.0, output_per_million=2.0)
 NOTHING = Spending(
@@ -54,10 +54,7 @@ def test_the_worst_case_is_the_longest_answer() -> None:
 
 def test_without_a_budget_every_attempt_is_granted() -> None:
     """A budget is something that the user asks for."""
-    assert (
-        affordable_attempts(NOTHING, WorstCase(tokens=9, cost=None, currency=None), budget=Budget(), wanted=5)
-        == 5
-    )
+    assert affordable_attempts(NOTHING, WorstCase(tokens=9, cost=None, currency=None), budget=Budget(), wanted=5) == 5
 
 
 @pytest.mark.parametrize(("limit", "granted"), [(1000, 5), (500, 5), (499, 4), (100, 1)])

@@ -40,9 +40,7 @@ def test_the_digest_is_stable() -> None:
     assert from_text("a", source).digest == "33b74414496672150fed44de5ff0d8152e200d7dc32d150f8579f86e63f930a2"
 
 
-@pytest.mark.parametrize(
-    "text", [SOURCE.replace("\n", "\r\n"), "\ufeff" + SOURCE, SOURCE + "\n\n  \n", SOURCE[:-1]]
-)
+@pytest.mark.parametrize("text", [SOURCE.replace("\n", "\r\n"), "\ufeff" + SOURCE, SOURCE + "\n\n  \n", SOURCE[:-1]])
 def test_editors_habits_do_not_change_the_digest(text: str) -> None:
     """Line ends, a byte order mark and blank lines at the end are no edit."""
     assert from_text("a", text) == from_text("a", SOURCE)
