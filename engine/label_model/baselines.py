@@ -5,8 +5,6 @@ Both are evidence tables like any other, so that the same workers label rows wit
 
 from __future__ import annotations
 
-import logging
-
 import numpy as np
 
 from engine.label_model.identifiability import doubtful_votes, refuse_nothing
@@ -15,8 +13,6 @@ from engine.label_model.prior import check_balance
 from operators.moments import Moments
 from operators.posterior import Evidence
 from operators.schema import Floats
-
-logger = logging.getLogger(__name__)
 
 
 def majority_vote(moments: Moments, *, class_balance: tuple[float, ...] | None = None) -> LabelModel:
@@ -76,13 +72,10 @@ def _vote(moments: Moments, *, weights: Floats, class_balance: tuple[float, ...]
     strength = 1.0 + float(np.log(prior.max() / prior.min()))
     table = np.zeros((m, k + 1, k))
     table[:, np.arange(k), np.arange(k)] = strength * weights[:, None]
-    warnings = doubtful_votes(moments)
-    for warning in warnings:
-        logger.warning("%s", warning)
     return LabelModel(
         evidence=Evidence(table=table, prior=prior),
         method=method,
         vote_rates=moments.first / moments.num_rows,
         vote_weights=np.ones((m, k)),
-        warnings=warnings,
+        warnings=doubtful_votes(moments),
     )

@@ -7,6 +7,7 @@ accuracies are derived from them, for people.
 from __future__ import annotations
 
 import json
+import logging
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -18,6 +19,8 @@ import numpy.typing as npt
 from operators.moments import Moments
 from operators.posterior import Evidence, hard_labels, soft_labels
 from operators.schema import Floats, Votes
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,7 +119,10 @@ class LabelModel:
         from engine.label_model import moment_matching
 
         balance = None if class_balance is None else tuple(float(share) for share in class_balance)
-        return moment_matching.fit(Moments.of(L, num_classes), class_balance=balance)
+        model = moment_matching.fit(Moments.of(L, num_classes), class_balance=balance)
+        for warning in model.warnings:
+            logger.warning("%s", warning)
+        return model
 
     @property
     def num_programs(self) -> int:

@@ -88,8 +88,6 @@ def fit(moments: Moments, *, class_balance: tuple[float, ...] | None = None) -> 
             duplicates=name_duplicates(tokens, similar),
         ),
     )
-    for warning in model.warnings:
-        logger.warning("%s", warning)
     logger.info(
         "label model: %d programs, %d classes, %d rows, %d solves, %.2f s",
         moments.num_programs,

@@ -82,13 +82,15 @@ class Money:
 
     Attributes:
         spent: in `currency`; None where a price is unknown.
+        tokens_in: of all answered requests; None where the programs do not say.
+        tokens_out: likewise.
         direct_labeling_estimate: one request a row by the same model, in `currency`; None where unknown.
         reason: why one of the two is None.
     """
 
     spent: float | None
-    tokens_in: int
-    tokens_out: int
+    tokens_in: int | None
+    tokens_out: int | None
     direct_labeling_estimate: float | None
     currency: str | None
     reason: str | None = None

@@ -86,7 +86,8 @@ def _stages(report: Report) -> RenderableType:
 
 
 def _money(money: Money) -> str:
-    tokens = f"{money.tokens_in:,} tokens in, {money.tokens_out:,} out"
+    known = money.tokens_in is not None and money.tokens_out is not None
+    tokens = f"{money.tokens_in:,} tokens in, {money.tokens_out:,} out" if known else "tokens unknown"
     spent = "unknown" if money.spent is None else _amount(money.spent, money.currency)
     direct = money.direct_labeling_estimate
     instead = "unknown" if direct is None else f"about {_amount(direct, money.currency)}"

@@ -22,7 +22,9 @@ def spending(
     if task.programs.folder is None and ledger.exists():
         with Ledger.open(ledger) as opened:
             totals = opened.totals()
-        spent, tokens_in, tokens_out = totals.cost, totals.tokens_in, totals.tokens_out
+        spent = totals.cost
+        tokens_in: int | None = totals.tokens_in
+        tokens_out: int | None = totals.tokens_out
         why_spent, currency = totals.unknown, totals.currency or currency
     else:
         prices = [p.price for p in programs]
@@ -30,8 +32,8 @@ def spending(
         known = all(price is not None for price in prices) and len(currencies) <= 1
         spent = sum(price for price in prices if price is not None) if known else None
         why_spent = None if known else "the headers of the programs do not say what they cost"
-        tokens_in = sum(p.tokens_in or 0 for p in programs)
-        tokens_out = sum(p.tokens_out or 0 for p in programs)
+        tokens_in = _total([p.tokens_in for p in programs])
+        tokens_out = _total([p.tokens_out for p in programs])
         currency = currencies.pop() if known and currencies else currency
     reasons = [reason for reason in (why_spent, why_direct) if reason is not None]
     return Money(
@@ -42,3 +44,8 @@ def spending(
         currency=currency,
         reason="; ".join(reasons) or None,
     )
+
+
+def _total(values: Sequence[int | None]) -> int | None:
+    known = [value for value in values if value is not None]
+    return sum(known) if len(known) == len(values) else None
