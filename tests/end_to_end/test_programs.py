@@ -117,9 +117,9 @@ def test_the_budget_stops_the_asking_with_exit_code_3(project: Callable[..., Pat
     """A request that could pass the budget is not sent; with more of it the run goes on from there."""
     url, prompts = endpoint
     task = project(num_rows=100)
-    with_model(task, url, money=0.005)
+    with_model(task, url, money=0.0035)
     said = alchemist("synthesize", "task.yaml", "--out", "run", folder=task.parent, code=3).stderr
-    assert "`budget.money` is 0.005" in said
+    assert "`budget.money` is 0.0035" in said
     assert 0 < len(prompts) < 4
     with_model(task, url, money=0.1)
     alchemist("synthesize", "task.yaml", "--out", "run", folder=task.parent)
