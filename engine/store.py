@@ -29,8 +29,8 @@ class StageRecord:
 
     Attributes:
         digest: of everything that changes its result.
-        seconds: wall time of the computation; over several sittings, their sum.
-        rows: rows it went over, None where it goes over none.
+        seconds: wall time of the sitting that finished it.
+        rows: rows it went over in that sitting, None where it goes over none.
         result: what later stages and the report need of it; JSON values.
     """
 
@@ -99,6 +99,11 @@ class RunDirectory:
         """Write down that a stage has finished."""
         self._content["stages"][stage] = asdict(record)
         self._write()
+
+    def forget(self, stage: str) -> None:
+        """Forget a stage before its files are touched, so that a record never stands beside files of another state."""
+        if self._content["stages"].pop(stage, None) is not None:
+            self._write()
 
     def note(self, **values: Any) -> None:
         """Write JSON values beside the stages: the task, the versions, the last command."""

@@ -96,10 +96,17 @@ class Context:
             self.watch.advance(stage)
             yield result
 
-    def reuse(self, stage: str, digest: str) -> StageRecord | None:
-        """Return the record of a stage if it stands for these inputs, and say so; else None."""
+    def reuse(self, stage: str, digest: str, *, complete: bool = True) -> StageRecord | None:
+        """Return the record of a stage if it stands for these inputs, and say so; else forget it and return None.
+
+        Args:
+            stage: its name.
+            digest: of all that changes its result.
+            complete: whether its files are all there.
+        """
         record = self.run.record(stage)
-        if record is None or record.digest != digest:
+        if record is None or record.digest != digest or not complete:
+            self.run.forget(stage)
             return None
         self.statuses[stage] = "reused"
         logger.info("%s: nothing changed, reused", stage)

@@ -81,7 +81,7 @@ def index(ctx: Context) -> Corpus:
     rows = digest_of("rows", 1, task.columns.id, task.columns.text, splits)
     digest = digest_of("index", rows, [shard.key for shard in shards], [shard.split for shard in shards])
     missing = [shard for shard in shards if not rows_path(folder, shard.key, rows).exists()]
-    record = None if missing else ctx.reuse("index", digest)
+    record = ctx.reuse("index", digest, complete=not missing)
     if record is not None:
         return _checked(ctx, Corpus(shards=shards, rows=rows, counts=RowCounts(**record.result)))
     args = {
@@ -103,7 +103,7 @@ def index(ctx: Context) -> Corpus:
             "check `data.split_column`, `data.test` and `data.test_fraction`"
         )
     result = {name: getattr(counts, name) for name in RowCounts.__slots__}
-    ctx.finish("index", digest=digest, since=start, rows=counts.rows, result=result)
+    ctx.finish("index", digest=digest, since=start, rows=sum(s.num_rows for s in missing), result=result)
     return _checked(ctx, corpus)
 
 

@@ -48,8 +48,9 @@ def distill(ctx: Context, corpus: Corpus, labels: str) -> Distilled:
         max_ngram=spec.max_ngram,
     )
     features = digest_of("features", 1, labels, task.columns.text, asdict(settings))
-    digest = digest_of("distill", 1, features, corpus.keys, spec.model_dump(), task.seed)
-    record = ctx.reuse("distill", digest) if (model / "config.json").exists() else None
+    facts = {"task": task.name, "instruction": task.instruction}
+    digest = digest_of("distill", 1, features, corpus.keys, spec.model_dump(), task.class_names, task.seed, facts)
+    record = ctx.reuse("distill", digest, complete=(model / "config.json").exists())
     if record is None:
         paths = [features_path(folder, shard.key, features) for shard in corpus.shards]
         missing = [s.to_json() for s, path in zip(corpus.shards, paths, strict=True) if not path.exists()]
@@ -75,11 +76,10 @@ def distill(ctx: Context, corpus: Corpus, labels: str) -> Distilled:
             class_names=task.class_names,
             seed=task.seed,
             out=model,
-            facts={"task": task.name, "instruction": task.instruction},
+            facts=facts,
         )
         ctx.run.keep_only("features", paths)
-        facts = done.to_json()
-        record = ctx.finish("distill", digest=digest, since=start, rows=done.num_rows, result=facts)
+        record = ctx.finish("distill", digest=digest, since=start, rows=done.num_rows, result=done.to_json())
     for warning in record.result.get("warnings", ()):
         ctx.warn(f"distilled model: {warning}")
     return Distilled(folder=model, digest=digest, facts=record.result)
@@ -96,7 +96,7 @@ def predict(ctx: Context, corpus: Corpus, model: Distilled) -> str:
     digest = digest_of("predict", name, corpus.keys)
     paths = [predictions_path(ctx.run.path, shard.key, name) for shard in corpus.shards]
     missing = [shard for shard, path in zip(corpus.shards, paths, strict=True) if not path.exists()]
-    if not missing and ctx.reuse("predict", digest) is not None:
+    if ctx.reuse("predict", digest, complete=not missing) is not None:
         return name
     args = {
         "model": str(model.folder),

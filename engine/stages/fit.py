@@ -41,7 +41,7 @@ def fit(ctx: Context, voted: Voted) -> Models:
     inputs = [moments.to_json(), task.prior, task.label_model.model_dump()]
     digest = digest_of("fit", _VERSION, voted.keys, inputs)
     majority = majority_vote(moments, class_balance=task.prior)
-    record = ctx.reuse("fit", digest) if (ctx.run.path / "label_model.json").exists() else None
+    record = ctx.reuse("fit", digest, complete=(ctx.run.path / "label_model.json").exists())
     if record is not None:
         chosen = LabelModel.from_json(ctx.run.read_json("label_model.json"))
         return Models(chosen=chosen, majority=majority, digest=digest)

@@ -33,7 +33,7 @@ def label(ctx: Context, corpus: Corpus, voted: Voted, models: Models) -> Labeled
     digest = digest_of("label", name, corpus.keys)
     paths = {key: labels_path(ctx.run.path, key, name) for key in corpus.keys}
     missing = [key for key, path in paths.items() if not path.exists()]
-    record = None if missing else ctx.reuse("label", digest)
+    record = ctx.reuse("label", digest, complete=not missing)
     if record is not None:
         return Labeled(digest=name, counts=tuple(record.result["counts"]))
     args = {
@@ -48,5 +48,6 @@ def label(ctx: Context, corpus: Corpus, voted: Voted, models: Models) -> Labeled
     # `labels/` is read as one dataset, so it holds the labels of this state of the run alone.
     ctx.run.keep_only("labels", paths.values())
     counts = [sum(column) for column in zip(*(read_counts(paths[key]) for key in corpus.keys), strict=True)]
-    ctx.finish("label", digest=digest, since=start, rows=corpus.counts.rows, result={"counts": counts})
+    rows = sum(shard.num_rows for shard in corpus.shards if shard.key in set(missing))
+    ctx.finish("label", digest=digest, since=start, rows=rows, result={"counts": counts})
     return Labeled(digest=name, counts=tuple(counts))

@@ -1,13 +1,16 @@
 """The programs of a run: taken from a folder, or written by the language model, and kept below the run directory.
 
 A folder that the task names is the truth and is mirrored. Without one, what synthesis wrote lives in the run
-directory, where people may edit it; it is written again only when what was asked for changes.
+directory, where people may edit it; it is written again only when what was asked for changes. A file that has to
+make room is moved to `replaced/`, never deleted.
 """
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -89,9 +92,7 @@ def _mirror(source: Path, folder: Path) -> dict[str, list[str]]:
     """Make the run's programs those of the user's folder; a file that is no program is left out, with the reasons."""
     programs, unusable = load_folder(source)
     if source.resolve() != folder.resolve():
-        _clear(folder)
-        for program in programs:
-            write(program, folder)
+        _replace(programs, folder)
     if not programs:
         raise ProgramRejected(
             ", ".join(e.name for e in unusable), tuple(reason for e in unusable for reason in e.reasons)
@@ -103,10 +104,12 @@ def _written(ctx: Context, folder: Path) -> dict[str, list[str]]:
     task = ctx.task
     spec = task.language_model
     asked: list[Any] = [task.name, task.instruction, task.knowledge, [c.model_dump() for c in task.classes]]
-    asked += [task.programs.count, None if spec is None else [spec.model, spec.base_url, spec.temperature]]
+    asked.append(task.programs.count)
+    if spec is not None:
+        asked += [spec.model, spec.base_url, spec.temperature, spec.max_output_tokens]
     digest = digest_of("synthesis", 1, asked)
     there = sorted(folder.glob("*.py"))
-    record = ctx.reuse("synthesis", digest) if there else None
+    record = ctx.reuse("synthesis", digest, complete=bool(there))
     if record is not None:
         return dict(record.result["rejected"])
     if spec is None:
@@ -128,10 +131,9 @@ def _written(ctx: Context, folder: Path) -> dict[str, list[str]]:
             done = synthesize(
                 task, model, count=task.programs.count, on_answer=lambda _: ctx.watch.advance("synthesis")
             )
-    _clear(folder)
-    for program in done.programs:
-        write(program, folder)
+    _replace(done.programs, folder)
     aside = folder / "rejected"
+    shutil.rmtree(aside, ignore_errors=True)
     for rejection in done.rejected:
         aside.mkdir(exist_ok=True)
         reasons = "\n".join(f"# rejected: {reason}" for reason in rejection.reasons)
@@ -147,8 +149,15 @@ def _written(ctx: Context, folder: Path) -> dict[str, list[str]]:
     return rejected
 
 
-def _clear(folder: Path) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    for path in folder.glob("*.py"):
-        path.unlink()
-    shutil.rmtree(folder / "rejected", ignore_errors=True)
+def _replace(programs: Sequence[Program], folder: Path) -> None:
+    """Write programs in the place of those that are there; what differs is kept, since people edit these files."""
+    texts = {f"{program.name}.py": program.text for program in programs}
+    for path in sorted(folder.glob("*.py")):
+        old = path.read_bytes()
+        if texts.get(path.name, "").encode() != old:
+            kept = folder / "replaced" / f"{path.stem}-{hashlib.sha256(old).hexdigest()[:8]}.py"
+            kept.parent.mkdir(exist_ok=True)
+            path.replace(kept)
+    for program in programs:
+        if not (folder / f"{program.name}.py").exists():
+            write(program, folder)

@@ -98,6 +98,7 @@ def report(ctx: Context, parts: Parts) -> Report:
     changed = any(status == "computed" for status in ctx.statuses.values())
     noted = ctx.run.noted("report")
     if changed or not there or noted != digest:
+        ctx.run.note(report=None)
         write_report(content, ctx.run.path)
         ctx.run.note(report=digest)
     return content

@@ -11,7 +11,7 @@ from engine.errors import LabelModelError
 from engine.stages.context import Context
 from engine.stages.corpus import Corpus
 from engine.stages.programs import ProgramSet
-from engine.store import digest_of
+from engine.store import StageRecord, digest_of
 from operators.apply import Applied, ApplyShard
 from operators.counts import Counts, CountShard, counts_path, total
 from operators.schema import Fault
@@ -54,12 +54,13 @@ def apply(ctx: Context, corpus: Corpus, programs: ProgramSet) -> Voted:
     store = VoteStore(folder)
     missing = store.missing(corpus.keys, programs.keys)
     uncounted = _uncounted(ctx, corpus, programs.keys)
-    record = None if missing or uncounted else ctx.reuse("apply", digest)
+    earlier = ctx.run.record("apply")
+    record = ctx.reuse("apply", digest, complete=not missing and not uncounted)
     if record is None:
         computed = _compute(ctx, corpus, programs, missing)
         _count(ctx, corpus, programs.keys)
         every = _total(ctx, corpus, programs.keys)
-        result = _outcome(ctx, programs, every, computed)
+        result = _outcome(programs, every, computed, earlier)
         rows = sum(applied.rows for applied in computed)
         record = ctx.finish("apply", digest=digest, since=start, rows=rows or corpus.counts.rows, result=result)
     else:
@@ -137,10 +138,11 @@ def _total(ctx: Context, corpus: Corpus, keys: tuple[str, ...]) -> Counts:
     return total(ctx.run.path, corpus.keys, rows=corpus.rows, program_keys=keys, num_classes=ctx.task.num_classes)
 
 
-def _outcome(ctx: Context, programs: ProgramSet, every: Counts, computed: list[Applied]) -> dict[str, Any]:
+def _outcome(
+    programs: ProgramSet, every: Counts, computed: list[Applied], earlier: StageRecord | None
+) -> dict[str, Any]:
     """Join what this sitting saw with what earlier ones recorded; the faults on disk decide who is quarantined."""
     names = programs.named()
-    earlier = ctx.run.record("apply")
     before = {} if earlier is None else earlier.result.get("said", {})
     messages = dict(before.get("messages", {}))
     reasons = dict(before.get("quarantined", {}))
