@@ -15,7 +15,7 @@ from engine.store import StageRecord, digest_of
 from operators.apply import Applied, ApplyShard
 from operators.counts import Counts, CountShard, counts_path, total
 from operators.schema import Fault
-from operators.votes import VoteStore, set_name
+from operators.votes import VoteStore
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,10 +65,12 @@ def apply(ctx: Context, corpus: Corpus, programs: ProgramSet) -> Voted:
         record = ctx.finish("apply", digest=digest, since=start, rows=rows or corpus.counts.rows, result=result)
     else:
         every = _total(ctx, corpus, programs.keys)
-    quarantined = dict(record.result["quarantined"])
+    # Told by key: a file may be renamed and keep its votes.
+    stopped: dict[str, str] = record.result["quarantined"]
+    quarantined = {names[key]: why for key, why in stopped.items()}
     for name, why in quarantined.items():
         ctx.warn(f"program {name} is quarantined and its votes are not used: {why}")
-    keys = tuple(key for key in programs.keys if names[key] not in quarantined)
+    keys = tuple(key for key in programs.keys if key not in stopped)
     if not keys:
         raise LabelModelError(
             "every program was quarantined: "
@@ -85,7 +87,7 @@ def apply(ctx: Context, corpus: Corpus, programs: ProgramSet) -> Voted:
         counts=counts,
         every=every,
         quarantined=quarantined,
-        messages=dict(record.result["messages"]),
+        messages={names[key]: text for key, text in record.result["messages"].items() if key in names},
     )
 
 
@@ -141,20 +143,18 @@ def _total(ctx: Context, corpus: Corpus, keys: tuple[str, ...]) -> Counts:
 def _outcome(
     programs: ProgramSet, every: Counts, computed: list[Applied], earlier: StageRecord | None
 ) -> dict[str, Any]:
-    """Join what this sitting saw with what earlier ones recorded; the faults on disk decide who is quarantined."""
-    names = programs.named()
-    before = {} if earlier is None else earlier.result.get("said", {})
-    messages = dict(before.get("messages", {}))
-    reasons = dict(before.get("quarantined", {}))
+    """Join what this sitting saw with what earlier ones recorded; the faults on disk decide who is quarantined.
+
+    Returns:
+        by program key: messages, why programs were stopped at any time, and which of this set are quarantined.
+    """
+    messages: dict[str, str] = {} if earlier is None else dict(earlier.result["messages"])
+    reasons: dict[str, str] = {} if earlier is None else dict(earlier.result["reasons"])
     for applied in computed:
         messages = applied.messages | messages
         reasons = applied.quarantined | reasons
     faults = (every.train + every.test).faults
     stopped = faults[:, Fault.QUARANTINED] + faults[:, Fault.VIOLATION] > 0
     unexplained = "the sandbox stopped it in an earlier, interrupted run"
-    return {
-        "set": set_name(programs.keys),
-        "messages": {names[key]: text for key, text in messages.items() if key in names},
-        "quarantined": {names[key]: reasons.get(key, unexplained) for j, key in enumerate(programs.keys) if stopped[j]},
-        "said": {"messages": messages, "quarantined": reasons},
-    }
+    quarantined = {key: reasons.get(key, unexplained) for j, key in enumerate(programs.keys) if stopped[j]}
+    return {"messages": messages, "reasons": reasons, "quarantined": quarantined}

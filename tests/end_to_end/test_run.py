@@ -11,8 +11,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pyarrow.parquet as pq
 import pytest
+
+from cluster.session import connect
+from engine import pipeline, read_task
 
 pytestmark = [pytest.mark.slow, pytest.mark.ray]
 
@@ -150,3 +154,25 @@ def test_ctrl_c_ends_with_130_and_the_next_run_goes_on(project: Callable[..., Pa
     assert outcome["report"]["rows"] == 400
     assert outcome["statuses"]["predict"] == "reused"
     assert outcome["statuses"]["evaluate"] == "computed"
+
+
+def test_rows_in_memory_are_labeled_like_rows_in_files(project: Callable[..., Path]):
+    """A pandas frame gives the labels of the same rows in a file, and the same frame again computes nothing."""
+    task_file = project(num_rows=150)
+    frame = pd.read_csv(task_file.parent / "comments.csv")
+    frame.to_parquet(task_file.parent / "comments.parquet")
+    task = read_task(task_file)
+    with connect():
+        from_frame = pipeline.run(task, out=task_file.parent / "frame", data=frame, until="label")
+        source = (str(task_file.parent / "comments.parquet"),)
+        same = task.model_copy(update={"data": task.data.model_copy(update={"source": source})})
+        from_file = pipeline.run(same, out=task_file.parent / "file", until="label")
+        again = pipeline.run(task, out=task_file.parent / "frame", data=frame, until="label")
+    assert set(again.statuses.values()) == {"reused"}
+    by_row = []
+    for result in (from_frame, from_file):
+        labels = result.labels()
+        assert len(labels) == 150
+        labels.index = labels["id"].str.rpartition(":")[2].astype(int)
+        by_row.append(labels.sort_index()[["label", "confidence", "reason", "is_test"]])
+    pd.testing.assert_frame_equal(*by_row, check_index_type=False)
