@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import json
 import platform
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from engine.errors import ConfigError
@@ -58,8 +60,10 @@ class RunResult:
         return UNFINISHED if self.quarantined else 0
 
     def labels(self) -> Any:
-        """Return the soft labels as a pandas frame; for corpora that fit in memory."""
-        return pq.read_table(self.run / "labels").to_pandas()
+        """Return the soft labels as a pandas frame, rows in the order of the data; for corpora that fit in memory."""
+        record = json.loads((self.run / "run.json").read_text(encoding="utf-8"))["stages"]["label"]
+        tables = [pq.read_table(self.run / "labels" / name) for name in record["result"]["files"]]
+        return pa.concat_tables(tables).to_pandas()
 
     def to_json(self) -> dict[str, Any]:
         """Return what `alchemist run --json` prints."""
@@ -102,10 +106,17 @@ def run(
         raise ValueError(f"until must be one of {', '.join(STAGES)}, got {until!r}")
     with ExitStack() as stack:
         directory = stack.enter_context(RunDirectory(out))
-        ctx = Context(task=task, run=directory, address=address, watch=watch or Silent(), stack=stack)
+        ctx = Context(
+            task=task,
+            run=directory,
+            address=address,
+            watch=watch or Silent(),
+            stack=stack,
+            versions=versions(),
+        )
         if data is not None:
             ctx.task = _with_memory(ctx, data)
-        directory.note(task=ctx.task.model_dump(mode="json"), versions=versions())
+        directory.note(task=ctx.task.model_dump(mode="json"))
         return _stages(ctx, until)
 
 

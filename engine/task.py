@@ -65,6 +65,11 @@ class LabelingTask(TaskModel):
             raise ValueError(f"class names must differ, got {list(names)}")
         if self.positive is not None and self.positive not in names:
             raise ValueError(f"`positive: {self.positive}` is not a class; the classes are {list(names)}")
+        meanings: dict[str, str] = {name: name for name in names}
+        for c in self.classes:
+            for value in c.gold_values:
+                if meanings.setdefault(value, c.name) != c.name:
+                    raise ValueError(f"gold value {value!r} means both {meanings[value]!r} and {c.name!r}")
         if isinstance(self.class_balance, dict):
             if set(self.class_balance) != set(names):
                 raise ValueError(

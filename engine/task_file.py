@@ -75,7 +75,11 @@ def task_from(content: dict[str, Any], *, where: str, folder: Path) -> LabelingT
     programs = task.programs
     if programs.folder is not None:
         programs = programs.model_copy(update={"folder": resolve(programs.folder, folder)})
-    return task.model_copy(update={"data": task.data.model_copy(update=data), "programs": programs})
+    end_model = task.end_model
+    if end_model.encoder is not None and (folder / end_model.encoder).is_dir():
+        end_model = end_model.model_copy(update={"encoder": resolve(end_model.encoder, folder)})
+    changes = {"data": task.data.model_copy(update=data), "programs": programs, "end_model": end_model}
+    return task.model_copy(update=changes)
 
 
 def resolve(path: str, folder: Path) -> str:

@@ -12,7 +12,7 @@ from operators.corpus.plan import Shard
 from operators.corpus.read import read_shard
 from operators.counts import CountShard
 from operators.sandbox.pool import Limits, Sandbox
-from operators.votes import VoteStore
+from operators.votes import Notes, VoteStore
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,16 +22,10 @@ class Applied:
     Attributes:
         rows: n.
         seconds: wall time of the programs in the sandbox.
-        messages: {program key: message of its first fault}.
-        quarantined: {program key: why}.
-        level: of the sandbox, 0..3.
     """
 
     rows: int
     seconds: float
-    messages: dict[str, str]
-    quarantined: dict[str, str]
-    level: int
 
     def to_bytes(self) -> bytes:
         """Write as JSON."""
@@ -82,15 +76,14 @@ class ApplyShard:
         start = time.perf_counter()
         outcome = self._sandbox.run(table.column("text").combine_chunks(), seed=int(shard.key, 16) % 2**32)
         seconds = time.perf_counter() - start
-        self._store.write(shard.key, self._program_keys, votes=outcome.votes, faults=outcome.faults)
-        self._count(shard.key)
-        return Applied(
-            rows=table.num_rows,
-            seconds=seconds,
+        notes = Notes(
+            level=self._sandbox.level,
             messages=self._named(outcome.messages),
             quarantined=self._named(outcome.quarantined),
-            level=self._sandbox.level,
-        ).to_bytes()
+        )
+        self._store.write(shard.key, self._program_keys, votes=outcome.votes, faults=outcome.faults, notes=notes)
+        self._count(shard.key)
+        return Applied(rows=table.num_rows, seconds=seconds).to_bytes()
 
     def _named(self, values: Sequence[str | None]) -> dict[str, str]:
         return {k: value for k, value in zip(self._program_keys, values, strict=True) if value is not None}

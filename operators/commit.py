@@ -9,7 +9,8 @@ from __future__ import annotations
 import errno
 import os
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pyarrow as pa
@@ -41,12 +42,26 @@ def commit(path: Path, write: Callable[[Path], object], *, replace: bool = False
     if path.exists() and not replace:
         return
     attempt = path.with_name(f"{path.name}.tmp-{uuid.uuid4().hex[:12]}")
+    with no_room_named(path):
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write(attempt)
+            flush(attempt)
+            attempt.replace(path)
+            flush(path.parent)
+        finally:
+            attempt.unlink(missing_ok=True)
+
+
+@contextmanager
+def no_room_named(path: Path) -> Iterator[None]:
+    """Turn the errors of a full or closed disk into one that names `path`.
+
+    Raises:
+        InputError: there is no room, or no right to write.
+    """
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write(attempt)
-        _flush(attempt)
-        attempt.replace(path)
-        _flush(path.parent)
+        yield
     except OSError as error:
         reason = _NO_ROOM.get(error.errno or 0)
         if isinstance(error, PermissionError):
@@ -54,8 +69,6 @@ def commit(path: Path, write: Callable[[Path], object], *, replace: bool = False
         if reason is None:
             raise
         raise InputError(f"{path}: cannot be written, {reason}; make room or choose another folder") from error
-    finally:
-        attempt.unlink(missing_ok=True)
 
 
 def commit_table(path: Path, table: pa.Table) -> None:
@@ -67,7 +80,7 @@ def commit_table(path: Path, table: pa.Table) -> None:
     commit(path, lambda attempt: pq.write_table(table, attempt, compression="zstd"))
 
 
-def _flush(path: Path) -> None:
+def flush(path: Path) -> None:
     """Bring a file, or the names in a folder, to the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:

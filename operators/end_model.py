@@ -61,7 +61,7 @@ class LinearModel:
 
     def save(self, folder: Path) -> None:
         """Write config.json and model.safetensors into an existing folder."""
-        from safetensors.numpy import save_file
+        from safetensors.numpy import save
 
         config = {
             "format": FORMAT,
@@ -73,7 +73,9 @@ class LinearModel:
         text = json.dumps(config, indent=2, allow_nan=False) + "\n"
         (folder / CONFIG).write_text(text, encoding="utf-8")
         tensors = {"weight": self.weight, "bias": self.bias, "idf": self.idf}
-        save_file({name: np.ascontiguousarray(value, np.float32) for name, value in tensors.items()}, folder / WEIGHTS)
+        # Written by us rather than by safetensors, whose error for a full disk says less.
+        data = save({name: np.ascontiguousarray(value, np.float32) for name, value in tensors.items()})
+        (folder / WEIGHTS).write_bytes(data)
 
     @classmethod
     def load(cls, folder: str | Path) -> LinearModel:

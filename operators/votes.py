@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +19,23 @@ import pyarrow.parquet as pq
 from operators.commit import commit, commit_table
 from operators.errors import OperatorError
 from operators.schema import Faults, Votes
+
+_NOTES = b"notes"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Notes:
+    """What the sandbox said while a set of programs ran over a shard; kept in the footer of the faults.
+
+    Attributes:
+        level: of the sandbox, 0..3.
+        messages: {program key: message of its first fault}.
+        quarantined: {program key: why}.
+    """
+
+    level: int
+    messages: Mapping[str, str]
+    quarantined: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +56,7 @@ class VoteStore:
             commit(path, lambda p: p.write_text(json.dumps(list(program_keys)), encoding="utf-8"))
         return name
 
-    def write(self, shard_key: str, program_keys: Sequence[str], *, votes: Votes, faults: Faults) -> None:
+    def write(self, shard_key: str, program_keys: Sequence[str], *, votes: Votes, faults: Faults, notes: Notes) -> None:
         """Commit the columns of a set on one shard; faults first, so that votes never stand without them.
 
         Args:
@@ -47,11 +64,15 @@ class VoteStore:
             program_keys: (m,) of the set, in the order of the columns.
             votes: (n, m) int8.
             faults: (n, m) uint8.
+            notes: on this run of these programs.
         """
         name = set_name(program_keys)
         for kind, matrix in (("faults", faults), ("votes", votes)):
             columns = {key: np.ascontiguousarray(matrix[:, j]) for j, key in enumerate(program_keys)}
-            commit_table(self.path(kind, shard_key, name), pa.table(columns))
+            table = pa.table(columns)
+            if kind == "faults":
+                table = table.replace_schema_metadata({_NOTES: json.dumps(asdict(notes))})
+            commit_table(self.path(kind, shard_key, name), table)
 
     def path(self, kind: str, shard_key: str, name: str) -> Path:
         """Where the file of a set and a shard stands; `kind` is "votes" or "faults"."""
@@ -74,6 +95,23 @@ class VoteStore:
             if lack:
                 lacking[shard_key] = lack
         return lacking
+
+    def notes(self, shard_keys: Sequence[str], program_keys: Sequence[str]) -> Notes:
+        """Join the notes of shards: the lowest level, and of each program what was said first in their order."""
+        wanted, sets = set(program_keys), self.sets()
+        levels: list[int] = []
+        messages: dict[str, str] = {}
+        quarantined: dict[str, str] = {}
+        for shard_key in shard_keys:
+            for name, keys in sets.items():
+                path = self.path("faults", shard_key, name)
+                if wanted.isdisjoint(keys) or not path.exists():
+                    continue
+                notes = Notes(**json.loads(pq.read_schema(path).metadata[_NOTES]))
+                levels.append(notes.level)
+                messages = {k: v for k, v in notes.messages.items() if k in wanted} | messages
+                quarantined = {k: v for k, v in notes.quarantined.items() if k in wanted} | quarantined
+        return Notes(level=min(levels, default=0), messages=messages, quarantined=quarantined)
 
     def read(self, shard_key: str, program_keys: Sequence[str]) -> tuple[Votes, Faults]:
         """Put the label matrix of a shard together.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -32,12 +33,13 @@ def init(
     instruction: Annotated[str | None, typer.Option(help="What to label, in a sentence.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite the task file.")] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Take the guesses and ask nothing.")] = False,
+    as_json: AsJson = False,
 ) -> int:
     """Write a commented task file for a data file, asking for what the flags leave open."""
     from engine.init import suggest, write_task
 
     guess = suggest(data)
-    ask = not yes and sys.stdin.isatty()
+    ask = not yes and not as_json and sys.stdin.isatty()
     if ask:
         text = text or typer.prompt("Column with the text", default=guess.text)
         gold = gold or typer.prompt("Column with gold labels (for evaluation alone)", default=guess.gold or "") or None
@@ -59,6 +61,8 @@ def init(
         instruction=instruction,
         force=force,
     )
+    if as_json:
+        return print_json({"task": str(path)})
     sys.stdout.write(f"{path}: edit the instruction and the classes, then: alchemist run {path}\n")
     return 0
 
@@ -90,9 +94,12 @@ def predict(
     set_up_logs(verbose)
     from engine.pipeline import predict_corpus
 
-    done = predict_corpus(
-        model, data, out=out, text=text, id_column=id_column, address=address, watch=watching(as_json)
-    )
+    watch = watching(as_json)
+    try:
+        with contextlib.redirect_stdout(sys.stderr):
+            done = predict_corpus(model, data, out=out, text=text, id_column=id_column, address=address, watch=watch)
+    finally:
+        watch.close()
     if as_json:
         return print_json(done)
     sys.stdout.write(f"{done['rows']} rows labeled, {done['reused']} shards were there already: {out}\n")

@@ -22,6 +22,7 @@ from engine.distillation.ray_trainer import train_on_ray
 from engine.distillation.rows import feature_bytes, num_rows
 from engine.errors import EngineError
 from engine.task_parts import EndModelSpec
+from operators.commit import flush, no_room_named
 from operators.end_model import LinearModel
 from operators.features import FeatureSpec, Featurizer
 
@@ -219,6 +220,11 @@ def _commit(
         idf=trained.idf.astype(np.float32),
         extra={"training": training, "facts": extra},
     )
+    with no_room_named(done.folder):
+        _put(model, done, facts=extra)
+
+
+def _put(model: LinearModel, done: Distillation, *, facts: dict[str, Any]) -> None:
     place = done.folder
     place.parent.mkdir(parents=True, exist_ok=True)
     for stale in place.parent.glob(f"{place.name}.tmp-*"):
@@ -226,11 +232,14 @@ def _commit(
     attempt, old = _beside(place, "new"), _beside(place, "old")
     attempt.mkdir()
     model.save(attempt)
-    (attempt / "README.md").write_text(model_card(done, features=asdict(features), facts=extra), encoding="utf-8")
+    (attempt / "README.md").write_text(model_card(done, features=asdict(model.features), facts=facts), encoding="utf-8")
+    for path in (*attempt.iterdir(), attempt):
+        flush(path)
     if place.exists():
         # A folder cannot be renamed over a full one; killed in between, the stage finds no model and trains again.
         place.rename(old)
     attempt.rename(place)
+    flush(place.parent)
     shutil.rmtree(old, ignore_errors=True)
 
 

@@ -17,7 +17,7 @@ from operators.commit import commit
 class ClassBalance:
     """Shares of the classes that the label model works with: `values` by class name, they sum to 1."""
 
-    source: Literal["given", "estimated"]
+    source: Literal["given", "estimated", "uniform"]
     values: Mapping[str, float]
 
 

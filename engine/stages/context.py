@@ -23,6 +23,9 @@ logger = logging.getLogger(__name__)
 _SHARDS_AN_ACTOR = 2
 """With fewer, an actor costs more to start than it brings."""
 
+_PATIENCE_S = 300.0
+"""Without progress for so long, a stage whose items are quick is stuck."""
+
 
 class Watch(Protocol):
     """Whoever shows the progress of a run."""
@@ -61,6 +64,7 @@ class Context:
         watch: told about progress.
         statuses: {stage: computed or reused}, in the order the stages ended.
         warnings: what the user must know and the report repeats.
+        versions: of what may change a result; noted when something is computed.
     """
 
     task: LabelingTask
@@ -70,6 +74,7 @@ class Context:
     stack: ExitStack
     statuses: dict[str, StageStatus] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
+    versions: Mapping[str, str] = field(default_factory=dict)
     _session: Session | None = None
 
     def session(self) -> Session:
@@ -85,14 +90,25 @@ class Context:
         step: type,
         *,
         step_args: Mapping[str, Any],
-        memory: int | None = None,
+        slowest_item_s: float = 0.0,
     ) -> Iterator[bytes]:
-        """Run a step over items on the cluster, and show how far it is."""
+        """Run a step over items on the cluster, and show how far it is.
+
+        Args:
+            stage: whose progress this is.
+            items: what the step is called with.
+            step: see `run_shards`.
+            step_args: likewise.
+            slowest_item_s: the longest that one item may rightly take; no progress is a fault only after that.
+        """
         if not items:
             return
         actors = num_actors(self.session().num_cpus, len(items))
         self.watch.begin(stage, len(items))
-        for result in run_shards(items, step, step_args=dict(step_args), num_actors=actors, memory=memory):
+        patience = max(_PATIENCE_S, slowest_item_s)
+        for result in run_shards(
+            items, step, step_args=dict(step_args), num_actors=actors, no_progress_timeout_s=patience
+        ):
             self.watch.advance(stage)
             yield result
 
@@ -125,6 +141,7 @@ class Context:
         """
         seconds = time.perf_counter() - since
         record = StageRecord(digest=digest, seconds=seconds, rows=rows, result=result)
+        self.run.note(versions=dict(self.versions))
         self.run.put(stage, record)
         self.statuses[stage] = "computed"
         logger.info("%s: %s rows in %.1f s", stage, "no" if rows is None else rows, seconds)

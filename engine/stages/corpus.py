@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
+
+import pyarrow.parquet as pq
 
 from engine.errors import ConfigError
 from engine.stages.context import Context
@@ -55,10 +58,23 @@ def plan(task: LabelingTask) -> list[Shard]:
                 max_rows=task.shards.max_rows,
                 max_bytes=task.shards.max_bytes,
                 columns=names,
+                # Neither gold nor groups may move a cut: naming them later must not cost the votes.
+                sized=[columns.text] if columns.id is None else [columns.text, columns.id],
                 split=split,
                 base=base,
             )
+    _refuse_overlap(shards)
     return shards
+
+
+def _refuse_overlap(shards: Sequence[Shard]) -> None:
+    paths = {split: {p.path for s in shards if s.split == split for p in s.pieces} for split in ("train", "test")}
+    both = sorted(paths["train"] & paths["test"])
+    if both:
+        raise ConfigError(
+            f"{both[0]} is both in `data.train` and in `data.test` ({len(both)} files are); the model would be tested "
+            "on rows that it was trained on. Name each file once"
+        )
 
 
 def index(ctx: Context) -> Corpus:
@@ -96,6 +112,7 @@ def index(ctx: Context) -> Corpus:
     counts = sum((read_counts(rows_path(folder, s.key, rows)) for s in shards), start=RowCounts())
     corpus = Corpus(shards=shards, rows=rows, counts=counts)
     if task.columns.id is not None:
+        _refuse_mixed_ids(ctx, corpus)
         _refuse_duplicates(ctx, corpus)
     if counts.rows == counts.test_rows:
         raise ConfigError(
@@ -114,6 +131,16 @@ def _checked(ctx: Context, corpus: Corpus) -> Corpus:
             "sees them, and they stay uncovered"
         )
     return corpus
+
+
+def _refuse_mixed_ids(ctx: Context, corpus: Corpus) -> None:
+    kinds: dict[str, str] = {}
+    for shard in corpus.shards:
+        kind = str(pq.read_schema(rows_path(ctx.run.path, shard.key, corpus.rows)).field("id").type)
+        kinds.setdefault(kind, shard.pieces[0].path)
+    if len(kinds) > 1:
+        found = " and ".join(f"{kind} in {path}" for kind, path in kinds.items())
+        raise ConfigError(f"the ids in column {ctx.task.columns.id!r} are {found}; give all rows ids of one type")
 
 
 def _refuse_duplicates(ctx: Context, corpus: Corpus) -> None:

@@ -11,9 +11,12 @@ from typing import Any
 from engine.stages.context import Context
 from engine.stages.corpus import Corpus
 from engine.store import digest_of
+from engine.task import LabelingTask
 from operators.features import FeatureSpec
 from operators.featurize import FeaturizeShard, features_path
 from operators.predict import PredictShard, predictions_path
+
+MODEL_FILES = ("config.json", "model.safetensors")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +53,7 @@ def distill(ctx: Context, corpus: Corpus, labels: str) -> Distilled:
     features = digest_of("features", 1, labels, task.columns.text, asdict(settings))
     facts = {"task": task.name, "instruction": task.instruction}
     digest = digest_of("distill", 1, features, corpus.keys, spec.model_dump(), task.class_names, task.seed, facts)
-    record = ctx.reuse("distill", digest, complete=(model / "config.json").exists())
+    record = ctx.reuse("distill", digest, complete=all((model / name).is_file() for name in MODEL_FILES))
     if record is None:
         paths = [features_path(folder, shard.key, features) for shard in corpus.shards]
         missing = [s.to_json() for s, path in zip(corpus.shards, paths, strict=True) if not path.exists()]
@@ -62,7 +65,7 @@ def distill(ctx: Context, corpus: Corpus, labels: str) -> Distilled:
             "features": settings,
             "digest": features,
         }
-        for _ in ctx.stream("distill", missing, FeaturizeShard, step_args=args):
+        for _ in ctx.stream("distill", missing, FeaturizeShard, step_args=args, slowest_item_s=_slowest(task)):
             pass
         # Importing torch takes a second or two; a run that has nothing to train does not pay it.
         from engine.distillation.train import choose_trainer
@@ -106,8 +109,14 @@ def predict(ctx: Context, corpus: Corpus, model: Distilled) -> str:
         "digest": name,
     }
     rows = 0
-    for result in ctx.stream("predict", [s.to_json() for s in missing], PredictShard, step_args=args):
+    items, slowest = [s.to_json() for s in missing], _slowest(ctx.task)
+    for result in ctx.stream("predict", items, PredictShard, step_args=args, slowest_item_s=slowest):
         rows += json.loads(result)["rows"]
     ctx.run.keep_only("predictions", paths)
     ctx.finish("predict", digest=digest, since=start, rows=rows, result={})
     return name
+
+
+def _slowest(task: LabelingTask) -> float:
+    """A text takes an encoder up to some seconds on a CPU, and n-grams a millisecond."""
+    return task.shards.max_rows * (2.0 if task.end_model.encoder is not None else 0.01)

@@ -37,6 +37,9 @@ def evaluate(ctx: Context, corpus: Corpus, voted: Voted, models: Models, *, pred
     task = ctx.task
     if task.columns.gold is None:
         return Evaluation(judged=None, reason="the task names no gold column (`columns.gold`)")
+    if not corpus.counts.test_rows:
+        reason = "there are no test rows; give `data.test`, or name all files in `data.source`"
+        return Evaluation(judged=None, reason=reason)
     index = task.gold_index()
     columns = [task.columns.gold, task.columns.group, index]
     digest = digest_of("evaluate", 1, corpus.rows, corpus.keys, models.digest, predictions, columns)

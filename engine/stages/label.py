@@ -48,6 +48,7 @@ def label(ctx: Context, corpus: Corpus, voted: Voted, models: Models) -> Labeled
     # `labels/` is read as one dataset, so it holds the labels of this state of the run alone.
     ctx.run.keep_only("labels", paths.values())
     counts = [sum(column) for column in zip(*(read_counts(paths[key]) for key in corpus.keys), strict=True)]
+    files = [paths[key].name for key in corpus.keys]
     rows = sum(shard.num_rows for shard in corpus.shards if shard.key in set(missing))
-    ctx.finish("label", digest=digest, since=start, rows=rows, result={"counts": counts})
+    ctx.finish("label", digest=digest, since=start, rows=rows, result={"counts": counts, "files": files})
     return Labeled(digest=name, counts=tuple(counts))

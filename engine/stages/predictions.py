@@ -38,6 +38,11 @@ def predict_files(
     shards = plan_shards(data, max_rows=bounds.max_rows, max_bytes=bounds.max_bytes, columns=columns)
     name = digest_of("predictions", 1, _digest_of_model(model), text, id_column)
     with RunDirectory(out) as run:
+        before = run.noted("data")
+        if run.noted("task") is not None or before not in (None, list(data)):
+            other = "a labeling run" if before is None else f"the predictions over {', '.join(before)}"
+            raise ConfigError(f"{out}: holds {other}; name another folder with --out")
+        run.note(model=str(model.resolve()), data=list(data))
         paths = [predictions_path(run.path, shard.key, name) for shard in shards]
         missing = [s.to_json() for s, path in zip(shards, paths, strict=True) if not path.exists()]
         if missing:
@@ -54,7 +59,6 @@ def predict_files(
                 for _ in run_shards(missing, PredictShard, step_args=args, num_actors=actors):
                     watch.advance("predict")
         run.keep_only("predictions", paths)
-        run.note(model=str(model.resolve()), data=list(data))
     return {
         "rows": sum(shard.num_rows for shard in shards),
         "shards": len(shards),

@@ -58,7 +58,7 @@ def collect(ctx: Context) -> ProgramSet:
     """
     folder = ctx.run.path / "programs"
     if ctx.task.programs.folder is not None:
-        rejected = _mirror(Path(ctx.task.programs.folder), folder)
+        rejected = _mirror(ctx, Path(ctx.task.programs.folder), folder)
     else:
         rejected = _written(ctx, folder)
     programs, unusable = load_folder(folder)
@@ -88,15 +88,16 @@ def collect(ctx: Context) -> ProgramSet:
     )
 
 
-def _mirror(source: Path, folder: Path) -> dict[str, list[str]]:
+def _mirror(ctx: Context, source: Path, folder: Path) -> dict[str, list[str]]:
     """Make the run's programs those of the user's folder; a file that is no program is left out, with the reasons."""
     programs, unusable = load_folder(source)
-    if source.resolve() != folder.resolve():
-        _replace(programs, folder)
     if not programs:
         raise ProgramRejected(
             ", ".join(e.name for e in unusable), tuple(reason for e in unusable for reason in e.reasons)
         )
+    if source.resolve() != folder.resolve():
+        ctx.run.forget("synthesis")
+        _replace(ctx, programs, folder)
     return {error.name: list(error.reasons) for error in unusable}
 
 
@@ -109,12 +110,14 @@ def _written(ctx: Context, folder: Path) -> dict[str, list[str]]:
         asked += [spec.model, spec.base_url, spec.temperature, spec.max_output_tokens]
     digest = digest_of("synthesis", 1, asked)
     there = sorted(folder.glob("*.py"))
-    record = ctx.reuse("synthesis", digest, complete=bool(there))
-    if record is not None:
-        return dict(record.result["rejected"])
+    known = ctx.run.record("synthesis")
+    if there and known is not None and known.digest == digest:
+        ctx.reuse("synthesis", digest)
+        return dict(known.result["rejected"])
+    if there and (spec is None or known is None):
+        # From an earlier --programs, or put there by hand: the user's own, and nobody is paid to replace them.
+        return {}
     if spec is None:
-        if there:
-            return {}
         raise ConfigError(
             "there are no programs: name a folder of them in `programs.folder` or with --programs, or a "
             "`language_model` that writes them"
@@ -131,7 +134,8 @@ def _written(ctx: Context, folder: Path) -> dict[str, list[str]]:
             done = synthesize(
                 task, model, count=task.programs.count, on_answer=lambda _: ctx.watch.advance("synthesis")
             )
-    _replace(done.programs, folder)
+    ctx.run.forget("synthesis")
+    _replace(ctx, done.programs, folder)
     aside = folder / "rejected"
     shutil.rmtree(aside, ignore_errors=True)
     for rejection in done.rejected:
@@ -149,7 +153,7 @@ def _written(ctx: Context, folder: Path) -> dict[str, list[str]]:
     return rejected
 
 
-def _replace(programs: Sequence[Program], folder: Path) -> None:
+def _replace(ctx: Context, programs: Sequence[Program], folder: Path) -> None:
     """Write programs in the place of those that are there; what differs is kept, since people edit these files."""
     texts = {f"{program.name}.py": program.text for program in programs}
     for path in sorted(folder.glob("*.py")):
@@ -158,6 +162,7 @@ def _replace(programs: Sequence[Program], folder: Path) -> None:
             kept = folder / "replaced" / f"{path.stem}-{hashlib.sha256(old).hexdigest()[:8]}.py"
             kept.parent.mkdir(exist_ok=True)
             path.replace(kept)
+            ctx.warn(f"program {path.stem} of the run directory was replaced; what stood there is now {kept}")
     for program in programs:
         if not (folder / f"{program.name}.py").exists():
             write(program, folder)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -68,7 +68,7 @@ def report(ctx: Context, parts: Parts) -> Report:
         rows_test=parts.corpus.counts.test_rows,
         null_texts=parts.corpus.counts.null_texts,
         coverage=(used.train + used.test).coverage,
-        class_balance=ClassBalance(source="estimated" if task.prior is None else "given", values=prior),
+        class_balance=ClassBalance(source=_balance_source(ctx), values=prior),
         label_distribution=dict(zip(task.class_names, parts.labeled.counts, strict=True)),
         programs=tuple(_program(ctx, parts, j) for j in range(len(names))),
         faults=faults,
@@ -85,7 +85,8 @@ def report(ctx: Context, parts: Parts) -> Report:
         end_model=parts.end_model.facts,
         stages=_stages(ctx),
         money=_money(ctx, parts),
-        sandbox=SandboxFigures(level=parts.programs.level, layers=parts.programs.layers),
+        gold_used_for=() if task.columns.gold is None else ("evaluate",),
+        sandbox=SandboxFigures(level=parts.voted.level, layers=parts.programs.layers),
         versions=ctx.run.noted("versions"),
         warnings=tuple(ctx.warnings),
         samples=_samples(ctx, parts),
@@ -102,6 +103,12 @@ def report(ctx: Context, parts: Parts) -> Report:
         write_report(content, ctx.run.path)
         ctx.run.note(report=digest)
     return content
+
+
+def _balance_source(ctx: Context) -> Literal["given", "estimated", "uniform"]:
+    if ctx.task.prior is not None:
+        return "given"
+    return "uniform" if ctx.task.label_model.method == "majority_vote" else "estimated"
 
 
 def _program(ctx: Context, parts: Parts, j: int) -> ProgramFigures:

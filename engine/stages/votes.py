@@ -11,11 +11,11 @@ from engine.errors import LabelModelError
 from engine.stages.context import Context
 from engine.stages.corpus import Corpus
 from engine.stages.programs import ProgramSet
-from engine.store import StageRecord, digest_of
+from engine.store import digest_of
 from operators.apply import Applied, ApplyShard
 from operators.counts import Counts, CountShard, counts_path, total
 from operators.schema import Fault
-from operators.votes import VoteStore
+from operators.votes import Notes, VoteStore
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +29,7 @@ class Voted:
         every: counts over all columns, quarantined ones included.
         quarantined: {name: why} of programs that are dropped as whole columns.
         messages: {name: message of the first fault}.
+        level: of the sandbox, the lowest of any shard, 0..3.
     """
 
     keys: tuple[str, ...]
@@ -37,6 +38,7 @@ class Voted:
     every: Counts
     quarantined: dict[str, str]
     messages: dict[str, str]
+    level: int
 
 
 def apply(ctx: Context, corpus: Corpus, programs: ProgramSet) -> Voted:
@@ -50,19 +52,18 @@ def apply(ctx: Context, corpus: Corpus, programs: ProgramSet) -> Voted:
     """
     start = time.perf_counter()
     folder, names = ctx.run.path, programs.named()
-    digest = digest_of("apply", corpus.rows, corpus.keys, programs.keys)
+    digest = digest_of("apply", 2, corpus.rows, corpus.keys, programs.keys)
     store = VoteStore(folder)
     missing = store.missing(corpus.keys, programs.keys)
     uncounted = _uncounted(ctx, corpus, programs.keys)
-    earlier = ctx.run.record("apply")
     record = ctx.reuse("apply", digest, complete=not missing and not uncounted)
     if record is None:
         computed = _compute(ctx, corpus, programs, missing)
         _count(ctx, corpus, programs.keys)
         every = _total(ctx, corpus, programs.keys)
-        result = _outcome(programs, every, computed, earlier)
+        result = _outcome(programs, every, store.notes(corpus.keys, programs.keys))
         rows = sum(applied.rows for applied in computed)
-        record = ctx.finish("apply", digest=digest, since=start, rows=rows or corpus.counts.rows, result=result)
+        record = ctx.finish("apply", digest=digest, since=start, rows=rows, result=result)
     else:
         every = _total(ctx, corpus, programs.keys)
     # Told by key: a file may be renamed and keep its votes.
@@ -87,7 +88,8 @@ def apply(ctx: Context, corpus: Corpus, programs: ProgramSet) -> Voted:
         counts=counts,
         every=every,
         quarantined=quarantined,
-        messages={names[key]: text for key, text in record.result["messages"].items() if key in names},
+        messages={names[key]: text for key, text in record.result["messages"].items()},
+        level=record.result["level"],
     )
 
 
@@ -112,7 +114,9 @@ def _compute(ctx: Context, corpus: Corpus, programs: ProgramSet, missing: dict[s
             "num_classes": ctx.task.num_classes,
             "limits": programs.limits,
         }
-        applied += [Applied.from_bytes(result) for result in ctx.stream("apply", items, ApplyShard, step_args=args)]
+        slowest = ctx.task.shards.max_rows * len(keys) * programs.limits.row_timeout_s
+        stream = ctx.stream("apply", items, ApplyShard, step_args=args, slowest_item_s=slowest)
+        applied += [Applied.from_bytes(result) for result in stream]
     return applied
 
 
@@ -140,21 +144,13 @@ def _total(ctx: Context, corpus: Corpus, keys: tuple[str, ...]) -> Counts:
     return total(ctx.run.path, corpus.keys, rows=corpus.rows, program_keys=keys, num_classes=ctx.task.num_classes)
 
 
-def _outcome(
-    programs: ProgramSet, every: Counts, computed: list[Applied], earlier: StageRecord | None
-) -> dict[str, Any]:
-    """Join what this sitting saw with what earlier ones recorded; the faults on disk decide who is quarantined.
-
-    Returns:
-        by program key: messages, why programs were stopped at any time, and which of this set are quarantined.
-    """
-    messages: dict[str, str] = {} if earlier is None else dict(earlier.result["messages"])
-    reasons: dict[str, str] = {} if earlier is None else dict(earlier.result["reasons"])
-    for applied in computed:
-        messages = applied.messages | messages
-        reasons = applied.quarantined | reasons
+def _outcome(programs: ProgramSet, every: Counts, notes: Notes) -> dict[str, Any]:
+    """Say by program key what went wrong first, and which programs are quarantined: the faults on disk decide that."""
     faults = (every.train + every.test).faults
     stopped = faults[:, Fault.QUARANTINED] + faults[:, Fault.VIOLATION] > 0
-    unexplained = "the sandbox stopped it in an earlier, interrupted run"
-    quarantined = {key: reasons.get(key, unexplained) for j, key in enumerate(programs.keys) if stopped[j]}
-    return {"messages": messages, "reasons": reasons, "quarantined": quarantined}
+    keys = [key for j, key in enumerate(programs.keys) if stopped[j]]
+    return {
+        "messages": dict(notes.messages),
+        "quarantined": {key: notes.quarantined.get(key, notes.messages.get(key, "")) for key in keys},
+        "level": notes.level,
+    }

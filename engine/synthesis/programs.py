@@ -8,15 +8,14 @@ does: to know that an edit changes nothing would mean to understand it.
 from __future__ import annotations
 
 import hashlib
-import os
 import re
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 from engine.errors import ConfigError, ProgramRejected
 from engine.synthesis.answers import MAX_ANSWER_CHARS, candidates, why_none
 from engine.synthesis.provenance import Provenance, read_header
+from operators.commit import commit
 from operators.sandbox.screen import screen
 
 _HEADER = re.compile(r"(?:[ \t]*(?:#[^\n]*)?\n)*")
@@ -140,20 +139,8 @@ def write(program: Program, folder: str | Path) -> Path:
     Returns:
         its path.
     """
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{program.name}.py"
-    descriptor, temporary = tempfile.mkstemp(prefix=f".{program.name}.", suffix=".tmp", dir=folder)
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8", newline="\n") as file:
-            file.write(program.text)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    path = Path(folder) / f"{program.name}.py"
+    commit(path, lambda attempt: attempt.write_text(program.text, encoding="utf-8", newline="\n"), replace=True)
     return path
 
 

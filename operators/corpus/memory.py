@@ -14,7 +14,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from operators.commit import commit
+from operators.commit import commit, no_room_named
 from operators.errors import InputError
 
 _ROWS = 16_384
@@ -36,10 +36,11 @@ def to_parquet(data: Any, folder: Path) -> list[str]:
     Raises:
         InputError: `data` is something else, or is a value of a type that Parquet does not have.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     attempt = folder / "data.tmp"
     try:
-        _write(data, attempt)
+        with no_room_named(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            _write(data, attempt)
         with attempt.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()[:16]
         path = folder / f"{digest}.parquet"

@@ -22,8 +22,10 @@ from operators.errors import InputError
 _BATCH_ROWS = 4096
 
 
-def cut(file: SourceFile, *, max_rows: int, max_bytes: int, columns: Sequence[str]) -> Iterator[Piece]:
-    """Cut a file, from its metadata alone.
+def cut(
+    file: SourceFile, *, max_rows: int, max_bytes: int, columns: Sequence[str], sized: Sequence[str] | None = None
+) -> Iterator[Piece]:
+    """Cut a file, from its metadata alone; its size is that of the columns `sized`, or of all named.
 
     Raises:
         InputError: the file is not Parquet, or lacks a column.
@@ -34,7 +36,7 @@ def cut(file: SourceFile, *, max_rows: int, max_bytes: int, columns: Sequence[st
         row = 0
         for index in range(metadata.num_row_groups):
             group = metadata.row_group(index)
-            size = _size_of(group, columns)
+            size = _size_of(group, columns if sized is None else sized)
             parts = min(max(-(-group.num_rows // max_rows), -(-size // max_bytes)), group.num_rows)
             for part in range(parts):
                 # Parts differ by a row at most, rather than leaving a small rest.

@@ -69,6 +69,7 @@ def plan_shards(
     max_rows: int,
     max_bytes: int,
     columns: Sequence[str],
+    sized: Sequence[str] | None = None,
     split: str | None = None,
     base: str | None = None,
 ) -> list[Shard]:
@@ -80,6 +81,8 @@ def plan_shards(
         max_bytes: of a shard, decompressed; one record alone may be larger. For Parquet the columns named count, as
             its metadata states them, which is less than the truth where a column repeats its values.
         columns: that every file must have.
+        sized: of these, the columns whose bytes count in Parquet; all unless given. The cut and the keys depend on
+            them, so name those alone whose change may cost a new computation.
         split: kept in the shards.
         base: folder from which rows without an id column name their file; `common_folder(sources)` unless given.
             Train and test files, planned apart, need a common one for their ids to differ.
@@ -92,7 +95,10 @@ def plan_shards(
     start = time.perf_counter()
     files = find_files(sources, base=common_folder(sources) if base is None else base)
     wanted = tuple(dict.fromkeys(columns))
-    pieces = (p for file in files for p in _cut(file, max_rows=max_rows, max_bytes=max_bytes, columns=wanted))
+    measured = wanted if sized is None else tuple(sized)
+    pieces = (
+        p for file in files for p in _cut(file, max_rows=max_rows, max_bytes=max_bytes, columns=wanted, sized=measured)
+    )
     try:
         shards = [Shard.of(p, split=split) for p in _packed(pieces, max_rows=max_rows, max_bytes=max_bytes)]
     finally:
@@ -110,10 +116,12 @@ def plan_shards(
     return shards
 
 
-def _cut(file: SourceFile, *, max_rows: int, max_bytes: int, columns: Sequence[str]) -> Iterator[Piece]:
+def _cut(
+    file: SourceFile, *, max_rows: int, max_bytes: int, columns: Sequence[str], sized: Sequence[str]
+) -> Iterator[Piece]:
     match file.format:
         case "parquet":
-            return parquet.cut(file, max_rows=max_rows, max_bytes=max_bytes, columns=columns)
+            return parquet.cut(file, max_rows=max_rows, max_bytes=max_bytes, columns=columns, sized=sized)
         case "jsonl":
             return jsonl.cut(file, max_rows=max_rows, max_bytes=max_bytes, columns=columns)
         case _:

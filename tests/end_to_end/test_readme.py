@@ -35,10 +35,6 @@ def test_commands_and_python_run_as_written(project: Callable[..., Path]):
             ["bash", "-euc", block], cwd=folder, env=environment, capture_output=True, text=True, check=False
         )
         assert done.returncode == 0, f"{block}\n{done.stdout}\n{done.stderr}"
-    # `--programs` of the command line has to be said in Python by the task file.
-    task = folder / "task.yaml"
-    content = yaml.safe_load(task.read_text())
-    task.write_text(yaml.safe_dump(content | {"programs": {"folder": "programs"}}))
     for block in blocks("python"):
         done = subprocess.run(
             [sys.executable, "-W", "error::DeprecationWarning:__main__", "-c", block],

@@ -62,6 +62,7 @@ def test_gold_values_may_be_index_name_or_listed(tmp_path: Path):
         (("{source: comments.csv}", "{source: a.csv, train: b.csv}"), "give either `source`, or `train`"),
         (("{source: comments.csv}", "{test: a.csv}"), "give either `source`, or `train`"),
         (("name: spam\n", "name: ../up\n"), "`name`"),
+        (('["yes"]', "[ham]"), "means both 'ham' and 'spam'"),
     ],
 )
 def test_a_mistake_is_named_with_its_file_and_key(tmp_path: Path, change: tuple[str, str], message: str):

@@ -15,11 +15,12 @@ from operators.evaluate import EvaluateShard, Judged
 from operators.posterior import Evidence
 from operators.predict import predictions_path
 from operators.rows import rows_path
-from operators.votes import VoteStore
+from operators.votes import Notes, VoteStore
 
 INDEX = {"0": 0, "1": 1, "ham": 0, "spam": 1}
 # Row 3 is a training row; row 4 has no gold.
 GOLD = ["ham", "spam", "1", "spam", None]
+NOTES = Notes(level=3, messages={}, quarantined={})
 VOTES = np.array([[0, -1], [1, 0], [-1, -1], [0, 0], [1, 1]], np.int8)
 
 
@@ -35,7 +36,7 @@ def judge(tmp_path: Path, gold: list[object]) -> Judged:
     pq.write_table(pa.table({"id": ids, "is_test": is_test}), rows_path(tmp_path, shard.key, "r"))
     store = VoteStore(tmp_path)
     store.declare(("p", "q"))
-    store.write(shard.key, ("p", "q"), votes=VOTES, faults=np.zeros((5, 2), np.uint8))
+    store.write(shard.key, ("p", "q"), votes=VOTES, faults=np.zeros((5, 2), np.uint8), notes=NOTES)
     labels = np.array([0, 1, 1, 0, 0], np.int8)
     probabilities = [[0.9, 0.1] if label == 0 else [0.2, 0.8] for label in labels]
     predicted = pa.table({"id": ids, "probabilities": probabilities, "label": labels})

@@ -15,12 +15,14 @@ from operators.label import LabelShard, labels_path, list_column, read_counts
 from operators.posterior import Evidence, soft_labels
 from operators.rows import rows_path
 from operators.schema import Fault
-from operators.votes import VoteStore, set_name
+from operators.votes import Notes, VoteStore, set_name
 
 VOTES = np.array([[0, 1, -1], [-1, -1, -1], [1, 1, 0], [0, -1, 0]], np.int8)
 FAULTS = np.where(VOTES == 5, 1, 0).astype(np.uint8)
 FAULTS[1, 2] = Fault.TIMEOUT
 KEYS = ("p", "q", "r")
+
+NOTES = Notes(level=3, messages={"r": "out of time"}, quarantined={})
 
 
 def store_with(tmp_path: Path, *, shard: str = "s", sets: tuple[tuple[str, ...], ...] = (KEYS,)) -> VoteStore:
@@ -28,7 +30,7 @@ def store_with(tmp_path: Path, *, shard: str = "s", sets: tuple[tuple[str, ...],
     for keys in sets:
         columns = [KEYS.index(key) for key in keys]
         store.declare(keys)
-        store.write(shard, keys, votes=VOTES[:, columns], faults=FAULTS[:, columns])
+        store.write(shard, keys, votes=VOTES[:, columns], faults=FAULTS[:, columns], notes=NOTES)
     is_test = [False, False, True, False]
     rows = pa.table({"id": [10, 11, 12, 13], "is_test": is_test})
     path = rows_path(tmp_path, shard, "d")
@@ -53,6 +55,16 @@ def test_missing_columns_are_told_by_shard(tmp_path: Path):
     assert store.missing(["s"], ("r", "p")) == {}
     with pytest.raises(OperatorError, match="no votes of program q"):
         store.read("s", KEYS)
+
+
+def test_notes_are_joined_in_the_order_of_the_shards(tmp_path: Path):
+    """The first message of a program counts, the lowest level, and only what was said of the programs asked for."""
+    store = store_with(tmp_path, shard="s")
+    second = Notes(level=2, messages={"r": "later", "p": "oops"}, quarantined={"p": "crashed"})
+    store.write("t", KEYS, votes=VOTES, faults=FAULTS, notes=second)
+    found = store.notes(["s", "t"], KEYS)
+    assert found == Notes(level=2, messages={"r": "out of time", "p": "oops"}, quarantined={"p": "crashed"})
+    assert store.notes(["t", "s"], ["r"]) == Notes(level=2, messages={"r": "later"}, quarantined={})
 
 
 def test_a_declared_set_without_its_file_counts_for_nothing(tmp_path: Path):

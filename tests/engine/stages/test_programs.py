@@ -59,6 +59,15 @@ def test_a_program_that_left_the_folder_leaves_the_run(tmp_path: Path):
     assert alone.keys == both.keys[1:]
 
 
+def test_nobody_is_paid_to_replace_programs_that_are_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """After a run with a folder, a run without it uses the programs that the first one left, and asks no model."""
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    give(tmp_path, p=VOTE.format(1))
+    first = collected(tmp_path)
+    again = collected(tmp_path, programs={"count": 2}, language_model={"model": "m"})
+    assert again.keys == first.keys
+
+
 def test_what_does_not_load_is_rejected_with_the_reason(tmp_path: Path):
     """A program whose top level fails never votes, and is named with why."""
     give(tmp_path, good=VOTE.format(1), bad="WORDS = {}['none']\n" + VOTE.format(1))
