@@ -10,8 +10,12 @@ from __future__ import annotations
 import logging
 import pickle
 import shutil
+import signal
 import tempfile
+import threading
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +58,7 @@ def train_on_ray(job: Job, *, num_workers: int, scratch: Path) -> Trained:
         ),
     )
     try:
-        with connect(), warnings.catch_warnings():
+        with connect(), _own_interrupts(), warnings.catch_warnings():
             # Ray 2.60 warns of fields of its own when it makes the first context of Ray Data in a process.
             warnings.filterwarnings("ignore", category=DeprecationWarning, module=r"ray\.data\.context")
             result = trainer.fit()
@@ -69,6 +73,19 @@ def train_on_ray(job: Job, *, num_workers: int, scratch: Path) -> Trained:
     if not isinstance(trained, Trained):
         raise EngineError(f"Ray Train's checkpoint holds {type(trained).__name__}, expected Trained")
     return trained
+
+
+@contextmanager
+def _own_interrupts() -> Iterator[None]:
+    """Take back what Ctrl-C does: Ray 2.60 leaves a handler behind that calls a controller which is gone by then."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _work(config: dict[str, Any]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,6 +20,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.ray]
 def test_two_workers_agree_with_one_process(feature_files: Callable[..., list[Path]], tmp_path: Path) -> None:
     """Gradients summed over two workers lead to the same choice and, up to rounding, the same probabilities."""
     files = feature_files()
+    interrupts = signal.getsignal(signal.SIGINT)
     done = {}
     with connect(num_cpus=4):
         for trainer, workers in (("process", 1), ("ray", 2)):
@@ -28,6 +30,7 @@ def test_two_workers_agree_with_one_process(feature_files: Callable[..., list[Pa
             done[trainer] = distill(
                 files, spec=spec, class_names=("bad", "good"), seed=0, out=tmp_path / trainer, facts={}
             )
+    assert signal.getsignal(signal.SIGINT) is interrupts, "Ray Train left its handler of Ctrl-C behind"
     assert (done["ray"].num_workers, done["ray"].num_rows) == (2, done["process"].num_rows)
     assert done["ray"].regularization == done["process"].regularization
     assert done["ray"].heldout_loss == pytest.approx(done["process"].heldout_loss, rel=1e-4)
