@@ -164,11 +164,13 @@ class SandboxSpec(TaskModel):
         required_level: isolation without which nothing runs: 3 is seccomp and Landlock, 2 seccomp alone, 1 Landlock
             alone, 0 a process with limits, for programs that you would run by hand. `alchemist doctor` tells a
             machine's level.
+        group_size: programs that share a process: more is faster for cheap programs, which can then reach each other.
     """
 
     row_timeout_s: Annotated[float, Field(gt=0)] = 0.15
     memory_bytes: Annotated[int, Field(ge=64 << 20)] = 512 << 20
     required_level: Annotated[int, Field(ge=0, le=3)] = 2
+    group_size: Annotated[int, Field(ge=1)] = 1
 
 
 class ShardSpec(TaskModel):

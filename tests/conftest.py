@@ -13,6 +13,23 @@ import pytest
 # Ray's token file goes to the user's home otherwise, and tests leave nothing there.
 os.environ.setdefault("RAY_AUTH_MODE", "disabled")
 
+HOSTILE = Path(__file__).resolve().parents[1] / "../shared/hostile"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Take another folder of hostile programs."""
+    parser.addoption("--hostile-dir", type=Path, default=HOSTILE, help="folder of hostile programs for the sandbox")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Give a test that asks for `hostile` each hostile program in turn, or skip it where there are none."""
+    if "hostile" in metafunc.fixturenames:
+        folder = metafunc.config.getoption("--hostile-dir")
+        absent = pytest.param(None, marks=pytest.mark.skip(reason=f"no hostile programs in {folder}"))
+        paths = sorted(folder.glob("*.py"))
+        metafunc.parametrize("hostile", paths or [absent], ids=[path.stem for path in paths] or ["absent"])
+
+
 TASK = """\
 name: comments
 data: {source: comments.csv}
