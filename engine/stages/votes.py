@@ -145,12 +145,19 @@ def _total(ctx: Context, corpus: Corpus, keys: tuple[str, ...]) -> Counts:
 
 
 def _outcome(programs: ProgramSet, every: Counts, notes: Notes) -> dict[str, Any]:
-    """Say by program key what went wrong first, and which programs are quarantined: the faults on disk decide that."""
-    faults = (every.train + every.test).faults
-    stopped = faults[:, Fault.QUARANTINED] + faults[:, Fault.VIOLATION] > 0
-    keys = [key for j, key in enumerate(programs.keys) if stopped[j]]
-    return {
-        "messages": dict(notes.messages),
-        "quarantined": {key: notes.quarantined.get(key, notes.messages.get(key, "")) for key in keys},
-        "level": notes.level,
-    }
+    """Say by program key what went wrong first, and which programs are quarantined: the faults on disk decide that.
+
+    A program that a worker stopped is out; so is one that fails on most rows of the corpus, which no worker notices
+    where shards are small.
+    """
+    tally = every.train + every.test
+    stopped = tally.faults[:, Fault.QUARANTINED] + tally.faults[:, Fault.VIOLATION] > 0
+    failing = tally.faults.sum(axis=1) / max(1, tally.num_rows)
+    quarantined = {}
+    for j, key in enumerate(programs.keys):
+        first = notes.messages.get(key, "")
+        if stopped[j]:
+            quarantined[key] = notes.quarantined.get(key, first)
+        elif failing[j] > programs.limits.max_error_fraction:
+            quarantined[key] = f"it fails on {failing[j]:.0%} of the rows; the first time: {first}"
+    return {"messages": dict(notes.messages), "quarantined": quarantined, "level": notes.level}
