@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import json
-import platform
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -14,6 +12,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from engine.doctor import versions
 from engine.errors import ConfigError
 from engine.reporting.report import Report
 from engine.stages.context import Context, Silent, Watch
@@ -222,30 +221,6 @@ def predict_corpus(
         address=address,
         watch=watch or Silent(),
     )
-
-
-def diagnose() -> dict[str, Any]:
-    """Return what this machine offers: the sandbox's level, cores and versions."""
-    import os
-
-    from operators.sandbox.pool import Limits, Sandbox
-
-    with Sandbox(
-        ["def label_function(text):\n    return 0\n"], num_classes=2, limits=Limits(required_level=0)
-    ) as sandbox:
-        level, layers = sandbox.level, ", ".join(sandbox.layers)
-    return {
-        "sandbox_level": level,
-        "sandbox_layers": layers,
-        "cpus": os.cpu_count(),
-        "platform": platform.platform(),
-    } | versions()
-
-
-def versions() -> dict[str, str]:
-    """Return the versions that may change a result."""
-    names = ("alchemist-labeling", "ray", "torch", "numpy", "cvxpy", "pyarrow", "scikit-learn")
-    return {"python": platform.python_version()} | {name: importlib.metadata.version(name) for name in names}
 
 
 def _with_memory(ctx: Context, data: Any) -> LabelingTask:

@@ -108,7 +108,7 @@ def predict(
 
 def doctor(as_json: AsJson = False) -> int:
     """Say what this machine offers: isolation of the sandbox, cores, versions."""
-    from engine.pipeline import diagnose
+    from engine.doctor import diagnose
 
     found = diagnose()
     if as_json:
