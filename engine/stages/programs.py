@@ -114,7 +114,8 @@ def _written(ctx: Context, folder: Path) -> dict[str, list[str]]:
     if there and known is not None and known.digest == digest:
         ctx.reuse("synthesis", digest)
         return dict(known.result["rejected"])
-    if there and (spec is None or known is None):
+    own = known is None and not ctx.run.noted("writing_programs")
+    if there and (spec is None or own):
         # From an earlier --programs, or put there by hand: the user's own, and nobody is paid to replace them.
         return {}
     if spec is None:
@@ -135,11 +136,13 @@ def _written(ctx: Context, folder: Path) -> dict[str, list[str]]:
                 task, model, count=task.programs.count, on_answer=lambda _: ctx.watch.advance("synthesis")
             )
     ctx.run.forget("synthesis")
+    # If this process dies while it writes, half of the programs are not taken for the user's own.
+    ctx.run.note(writing_programs=True)
     _replace(ctx, done.programs, folder)
     aside = folder / "rejected"
     shutil.rmtree(aside, ignore_errors=True)
     for rejection in done.rejected:
-        aside.mkdir(exist_ok=True)
+        aside.mkdir(parents=True, exist_ok=True)
         reasons = "\n".join(f"# rejected: {reason}" for reason in rejection.reasons)
         (aside / f"{rejection.name}.txt").write_text(
             f"{reasons}\n{rejection.header}\n{rejection.answer}\n",
@@ -150,6 +153,7 @@ def _written(ctx: Context, folder: Path) -> dict[str, list[str]]:
     if not done.programs:
         raise ProgramRejected(", ".join(rejected), tuple(r for reasons in rejected.values() for r in reasons))
     ctx.finish("synthesis", digest=digest, since=start, rows=None, result={"rejected": rejected})
+    ctx.run.note(writing_programs=False)
     return rejected
 
 
