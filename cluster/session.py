@@ -47,12 +47,18 @@ class Session:
     Attributes:
         num_cpus: CPUs of all nodes that are up, at least 1.
         num_nodes: nodes that are up.
+        node_memory_bytes: of each of them, what Ray lends to actors that state their memory.
         local: whether the cluster was started for this session and ends with it.
     """
 
     num_cpus: int
     num_nodes: int
+    node_memory_bytes: tuple[int, ...]
     local: bool
+
+    def room_for(self, memory_bytes: int) -> int:
+        """How many actors of so much memory fit on the nodes."""
+        return sum(memory // memory_bytes for memory in self.node_memory_bytes)
 
 
 @contextmanager
@@ -77,9 +83,11 @@ def connect(address: str | None = None, *, num_cpus: int | None = None) -> Itera
             with _environment(_FOR_WORKERS):
                 _start(address, num_cpus)
         try:
+            nodes = [node for node in ray.nodes() if node["Alive"]]
             session = Session(
                 num_cpus=max(1, int(ray.cluster_resources().get("CPU", 1))),
-                num_nodes=sum(bool(node["Alive"]) for node in ray.nodes()),
+                num_nodes=len(nodes),
+                node_memory_bytes=tuple(int(node["Resources"].get("memory", 0)) for node in nodes),
                 local=started and address is None,
             )
             logger.info("ray: %d CPUs on %d node(s)", session.num_cpus, session.num_nodes)

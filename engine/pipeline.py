@@ -15,8 +15,9 @@ import pyarrow.parquet as pq
 from engine.doctor import versions
 from engine.errors import ConfigError
 from engine.reporting.report import Report
+from engine.stages.admission import admit
 from engine.stages.context import Context, Silent, Watch
-from engine.stages.corpus import index, plan
+from engine.stages.corpus import index
 from engine.stages.distill import distill, predict
 from engine.stages.evaluate import evaluate
 from engine.stages.fit import fit
@@ -28,7 +29,7 @@ from engine.stages.votes import apply
 from engine.store import RunDirectory, StageStatus
 from engine.task import LabelingTask
 
-STAGES = ("index", "synthesis", "apply", "fit", "label", "distill", "predict", "evaluate", "report")
+STAGES = ("index", "synthesis", "admission", "apply", "fit", "label", "distill", "predict", "evaluate", "report")
 """In the order they run; `run(until=...)` takes one of these."""
 
 UNFINISHED = 4
@@ -137,6 +138,10 @@ def _stages(ctx: Context, until: str) -> RunResult:
     programs = collect(ctx)
     if until == "synthesis":
         return result()
+    admitted = admit(ctx, corpus, programs)
+    programs = admitted.programs
+    if until == "admission":
+        return result()
     voted = apply(ctx, corpus, programs)
     quarantined = voted.quarantined
     if until == "apply":
@@ -160,7 +165,7 @@ def _stages(ctx: Context, until: str) -> RunResult:
         return result()
     parts = Parts(
         corpus=corpus,
-        programs=programs,
+        admitted=admitted,
         voted=voted,
         models=models,
         labeled=labeled,
@@ -168,33 +173,6 @@ def _stages(ctx: Context, until: str) -> RunResult:
         evaluation=evaluation,
     )
     return result(report(ctx, parts))
-
-
-def make_plan(task: LabelingTask) -> dict[str, Any]:
-    """Say what a run would take, without running anything.
-
-    Returns:
-        rows, shards, files, and for synthesis requests, tokens and price; None where a price is unknown.
-    """
-    from engine.synthesis.estimates import direct_labeling_estimate, estimate
-
-    shards = plan(task)
-    asked = estimate(task)
-    num_bytes = sum(piece.num_bytes for shard in shards for piece in shard.pieces)
-    rows = sum(shard.num_rows for shard in shards)
-    direct, reason = direct_labeling_estimate(num_rows=rows, text_bytes=num_bytes, task=task)
-    return {
-        "rows": rows,
-        "shards": len(shards),
-        "bytes": num_bytes,
-        "requests": asked.requests,
-        "tokens_in": asked.tokens_in,
-        "tokens_out_max": asked.tokens_out_max,
-        "synthesis_cost_max": asked.cost,
-        "direct_labeling_estimate": direct,
-        "currency": asked.currency,
-        "price_unknown_because": asked.reason or reason,
-    }
 
 
 def predict_corpus(

@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from engine.task_parts import (
+    AdmissionSpec,
     Budget,
     ClassSpec,
     Columns,
@@ -54,6 +55,7 @@ class LabelingTask(TaskModel):
     budget: Budget = Budget()
     label_model: LabelModelSpec = LabelModelSpec()
     end_model: EndModelSpec = EndModelSpec()
+    admission: AdmissionSpec = AdmissionSpec()
     sandbox: SandboxSpec = SandboxSpec()
     shards: ShardSpec = ShardSpec()
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0

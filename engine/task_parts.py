@@ -162,15 +162,44 @@ class SandboxSpec(TaskModel):
         row_timeout_s: processor time for one row.
         memory_bytes: of the program's process, besides the interpreter.
         required_level: isolation without which nothing runs: 3 is seccomp and Landlock, 2 seccomp alone, 1 Landlock
-            alone, 0 a process with limits, for programs that you would run by hand. `alchemist doctor` tells a
-            machine's level.
-        group_size: programs that share a process: more is faster for cheap programs, which can then reach each other.
+            alone, 0 a process with limits. `alchemist doctor` tells a machine's level.
+        programs_may_harm_this_machine: must be said for a required level below 2, where programs can read files,
+            open connections and start processes; for programs that you would run by hand.
+        group_size: programs that share a process and can then reach each other: a number, `all`, or `auto`, which
+            puts them together where they are very cheap or very many, because it is faster.
     """
 
     row_timeout_s: Annotated[float, Field(gt=0)] = 0.15
     memory_bytes: Annotated[int, Field(ge=64 << 20)] = 512 << 20
     required_level: Annotated[int, Field(ge=0, le=3)] = 2
-    group_size: Annotated[int, Field(ge=1)] = 1
+    programs_may_harm_this_machine: bool = False
+    group_size: Annotated[int, Field(ge=1)] | Literal["auto", "all"] = 1
+
+    @model_validator(mode="after")
+    def _risk_accepted(self) -> SandboxSpec:
+        if self.required_level < 2 and not self.programs_may_harm_this_machine:
+            raise ValueError(
+                f"`required_level: {self.required_level}` lets programs run where nothing may keep them from files, "
+                "the network and other processes; if you would run them by hand, say so with "
+                "`programs_may_harm_this_machine: true`"
+            )
+        return self
+
+
+class AdmissionSpec(TaskModel):
+    """What a program must keep on a sample of the training rows before it runs over all rows.
+
+    Attributes:
+        rows: of the sample; 0 lets every program in untried.
+        max_row_s: processor time a row, on average.
+        max_error_fraction: of the rows, those that end in a fault.
+        max_abstain_fraction: of the rows, those without a vote.
+    """
+
+    rows: Annotated[int, Field(ge=0)] = 2000
+    max_row_s: Annotated[float, Field(gt=0)] = 0.005
+    max_error_fraction: Annotated[float, Field(ge=0, le=1)] = 0.1
+    max_abstain_fraction: Annotated[float, Field(ge=0, le=1)] = 1.0
 
 
 class ShardSpec(TaskModel):

@@ -14,6 +14,18 @@ from operators.counts import CountShard
 from operators.sandbox.pool import Limits, Sandbox
 from operators.votes import Notes, VoteStore
 
+_ACTOR_BYTES = 384 << 20
+"""Of an actor itself: interpreter, Arrow and a shard of a few megabytes in three forms; 250 MB were seen."""
+
+_WORKER_BYTES = 16 << 20
+"""Of a worker besides what its program may take: its own copy of the interpreter's data and a decoded batch."""
+
+
+def actor_memory_bytes(limits: Limits, *, num_programs: int) -> int:
+    """What an actor takes at worst, when all programs under way use all that they may."""
+    workers = min(limits.inflight, -(-num_programs // limits.group_size))
+    return _ACTOR_BYTES + workers * (limits.memory_bytes + _WORKER_BYTES)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Applied:

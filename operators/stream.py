@@ -87,9 +87,10 @@ def run_shards(
                         on_result(row["result"])
                     yield row["result"]
         except ExecutionTimeoutError as error:
+            wanted = "" if memory is None else f" and {memory >> 20} MB"
             raise StepError(
                 f"no item finished within {no_progress_timeout_s:g} s: the cluster has no room for an actor with "
-                f"{num_cpus:g} CPUs, or the work on an item kills its process each time ({error})"
+                f"{num_cpus:g} CPUs{wanted}, or the work on an item kills its process each time ({error})"
             ) from error
 
 

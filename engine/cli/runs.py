@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 COMMANDS = (
     ("run", "report", "Do every stage that is not done yet, in order."),
     ("synthesize", "synthesis", "Have the language model write the programs; no answer is paid for twice."),
+    ("admit", "admission", "Try the programs on a sample of the corpus, after what that needs."),
     ("apply", "apply", "Let the programs vote on every row, in the sandbox, after what that needs."),
     ("fit", "fit", "Fit the label model to the moments of the votes, after what that needs."),
     ("label", "label", "Write the soft labels, after what that needs."),

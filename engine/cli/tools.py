@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from engine.cli.options import Address, AsJson, Data, Task, Verbose, print_json, set_up_logs, task_of, watching
+from engine.cli.options import Address, AsJson, Data, Out, Task, Verbose, print_json, set_up_logs, task_of, watching
 
 
 def register(app: typer.Typer) -> None:
@@ -67,12 +67,13 @@ def init(
     return 0
 
 
-def plan(task: Task, data: Data = None, as_json: AsJson = False, verbose: Verbose = 0) -> int:
-    """Say what a run would take: rows, shards, requests, tokens and price. Nothing is run and nothing is sent."""
+def plan(task: Task, data: Data = None, out: Out = None, as_json: AsJson = False, verbose: Verbose = 0) -> int:
+    """Say what a run would take: rows, shards, CPU time, requests, tokens and price. Nothing is run or sent."""
     set_up_logs(verbose)
-    from engine.pipeline import make_plan
+    from engine.plan import make_plan
 
-    planned = make_plan(task_of(task, data, None))
+    what = task_of(task, data, None)
+    planned = make_plan(what, out=out or Path("runs") / what.name)
     if as_json:
         return print_json(planned)
     for key, value in planned.items():

@@ -35,6 +35,7 @@ class ProgramFigures:
         message: of its first fault, None where there is none.
         estimated_accuracy: by the label model, without gold; share of its votes that are right.
         gold_accuracy: share of its votes on test rows that are gold, None without gold or such votes.
+        cpu_s_per_row: CPU seconds a row in the sandbox, measured at admission; None where it was not tried.
         model: that wrote it, None where its header does not say.
         price: of the request that bought it, in `currency`; None where unknown.
     """
@@ -49,6 +50,7 @@ class ProgramFigures:
     message: str | None = None
     estimated_accuracy: float | None = None
     gold_accuracy: float | None = None
+    cpu_s_per_row: float | None = None
     model: str | None = None
     tokens_in: int | None = None
     tokens_out: int | None = None
@@ -98,10 +100,19 @@ class Money:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SandboxFigures:
-    """How the programs were confined: the level reached, and the layers in words."""
+    """How the programs were confined.
+
+    Attributes:
+        level: reached on every shard, 0..3.
+        layers: in words.
+        missing: layers that the machine does not offer, a sentence each.
+        group_size: programs that shared a process.
+    """
 
     level: int | None
     layers: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
+    group_size: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

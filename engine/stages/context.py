@@ -91,6 +91,7 @@ class Context:
         *,
         step_args: Mapping[str, Any],
         slowest_item_s: float = 0.0,
+        memory_bytes: int | None = None,
     ) -> Iterator[bytes]:
         """Run a step over items on the cluster, and show how far it is.
 
@@ -100,17 +101,38 @@ class Context:
             step: see `run_shards`.
             step_args: likewise.
             slowest_item_s: the longest that one item may rightly take; no progress is a fault only after that.
+            memory_bytes: that an actor may need at worst; Ray places no more actors than fit.
         """
         if not items:
             return
-        actors = num_actors(self.session().num_cpus, len(items))
+        session = self.session()
+        actors = num_actors(session.num_cpus, len(items))
+        if memory_bytes is not None:
+            actors, memory_bytes = self._fitting(stage, session, actors, memory_bytes)
         self.watch.begin(stage, len(items))
         patience = max(_PATIENCE_S, slowest_item_s)
         for result in run_shards(
-            items, step, step_args=dict(step_args), num_actors=actors, no_progress_timeout_s=patience
+            items,
+            step,
+            step_args=dict(step_args),
+            num_actors=actors,
+            memory=memory_bytes,
+            no_progress_timeout_s=patience,
         ):
             self.watch.advance(stage)
             yield result
+
+    def _fitting(self, stage: str, session: Session, actors: int, memory_bytes: int) -> tuple[int, int]:
+        """Bring actors and the memory that each states to what the nodes have."""
+        room = session.room_for(memory_bytes)
+        if room:
+            return min(actors, room), memory_bytes
+        largest = max(session.node_memory_bytes)
+        self.warn(
+            f"{stage}: an actor may need {memory_bytes >> 20} MB, and the largest node lends {largest >> 20} MB; it "
+            "runs there all the same, one actor alone. Lower `sandbox.memory_bytes`, or use a node with more memory"
+        )
+        return 1, largest
 
     def reuse(self, stage: str, digest: str, *, complete: bool = True) -> StageRecord | None:
         """Return the record of a stage if it stands for these inputs, and say so; else forget it and return None.

@@ -30,9 +30,10 @@ class ProgramSet:
         programs: in the order of their names.
         keys: a program's key covers its source and all else that changes its votes.
         rejected: {name: reasons} of files and answers that cannot be used.
-        limits: of the sandbox.
+        limits: of the sandbox; one program a worker until admission settles it.
         level: of the sandbox on this machine, 0..3.
         layers: of the sandbox, in words.
+        missing: layers that this machine does not offer, a sentence each.
     """
 
     programs: tuple[Program, ...]
@@ -41,6 +42,7 @@ class ProgramSet:
     limits: Limits
     level: int
     layers: tuple[str, ...]
+    missing: tuple[str, ...]
 
     def named(self) -> dict[str, str]:
         """Map keys to names."""
@@ -63,10 +65,13 @@ def collect(ctx: Context) -> ProgramSet:
         rejected = _written(ctx, folder)
     programs, unusable = load_folder(folder)
     rejected |= {error.name: list(error.reasons) for error in unusable}
-    limits = Limits(**ctx.task.sandbox.model_dump())
+    spec = ctx.task.sandbox
+    limits = Limits(**spec.model_dump(exclude={"group_size", "programs_may_harm_this_machine"}))
     with Sandbox([p.source for p in programs], num_classes=ctx.task.num_classes, limits=limits) as sandbox:
         outcome = sandbox.run([], seed=0)
-        level, layers = sandbox.level, sandbox.layers
+        level, layers, missing = sandbox.level, sandbox.layers, sandbox.missing
+    if level < 3:
+        ctx.warn(f"the sandbox has isolation level {level} of 3 on this machine: {'; '.join(missing)}")
     usable = []
     for program, problem in zip(programs, outcome.load_errors, strict=True):
         if problem is None:
@@ -85,6 +90,7 @@ def collect(ctx: Context) -> ProgramSet:
         limits=limits,
         level=level,
         layers=layers,
+        missing=missing,
     )
 
 

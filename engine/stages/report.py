@@ -22,6 +22,7 @@ from engine.reporting.report import (
     StageFigures,
     write_report,
 )
+from engine.stages.admission import Admitted
 from engine.stages.context import Context
 from engine.stages.corpus import Corpus
 from engine.stages.distill import Distilled
@@ -29,7 +30,6 @@ from engine.stages.evaluate import Evaluation
 from engine.stages.fit import Models
 from engine.stages.label import Labeled
 from engine.stages.money import spending
-from engine.stages.programs import ProgramSet
 from engine.stages.votes import Voted
 from engine.store import digest_of
 from engine.synthesis.programs import provenance
@@ -46,7 +46,7 @@ class Parts:
     """What the stages came to."""
 
     corpus: Corpus
-    programs: ProgramSet
+    admitted: Admitted
     voted: Voted
     models: Models
     labeled: Labeled
@@ -56,11 +56,11 @@ class Parts:
 
 def report(ctx: Context, parts: Parts) -> Report:
     """Write the report, unless the one that is there says the same."""
-    task, chosen = ctx.task, parts.models.chosen
+    task, chosen, programs = ctx.task, parts.models.chosen, parts.admitted.programs
     prior = dict(zip(task.class_names, chosen.evidence.prior.tolist(), strict=True))
     used = parts.voted.counts
     every = parts.voted.every.train + parts.voted.every.test
-    names = [program.name for program in parts.programs.programs]
+    names = [program.name for program in programs.programs]
     faults = {name: every.fault_counts(j) for j, name in enumerate(names)}
     content = Report(
         task=task.name,
@@ -73,7 +73,7 @@ def report(ctx: Context, parts: Parts) -> Report:
         programs=tuple(_program(ctx, parts, j) for j in range(len(names))),
         faults=faults,
         quarantined=parts.voted.quarantined,
-        rejected_programs={name: tuple(reasons) for name, reasons in parts.programs.rejected.items()},
+        rejected_programs={name: tuple(reasons) for name, reasons in programs.rejected.items()},
         metrics=_metrics(ctx, parts),
         metrics_reason=parts.evaluation.reason,
         label_model=LabelModelFigures(
@@ -86,7 +86,12 @@ def report(ctx: Context, parts: Parts) -> Report:
         stages=_stages(ctx),
         money=_money(ctx, parts),
         gold_used_for=() if task.columns.gold is None else ("evaluate",),
-        sandbox=SandboxFigures(level=parts.voted.level, layers=parts.programs.layers),
+        sandbox=SandboxFigures(
+            level=parts.voted.level,
+            layers=programs.layers,
+            missing=programs.missing,
+            group_size=programs.limits.group_size,
+        ),
         versions=ctx.run.noted("versions"),
         warnings=tuple(ctx.warnings),
         samples=_samples(ctx, parts),
@@ -112,7 +117,9 @@ def _balance_source(ctx: Context) -> Literal["given", "estimated", "uniform"]:
 
 
 def _program(ctx: Context, parts: Parts, j: int) -> ProgramFigures:
-    program, key = parts.programs.programs[j], parts.programs.keys[j]
+    programs = parts.admitted.programs
+    program, key = programs.programs[j], programs.keys[j]
+    trial = parts.admitted.trials.get(program.name)
     tally = parts.voted.every.train + parts.voted.every.test
     row = tally.lf_summary()[j]
     source = provenance(program)
@@ -134,6 +141,7 @@ def _program(ctx: Context, parts: Parts, j: int) -> ProgramFigures:
         message=parts.voted.messages.get(program.name),
         estimated_accuracy=estimated,
         gold_accuracy=gold,
+        cpu_s_per_row=None if trial is None else trial.row_s,
         model=source.model,
         tokens_in=source.tokens_in,
         tokens_out=source.tokens_out,
@@ -170,7 +178,7 @@ def _money(ctx: Context, parts: Parts) -> Money:
     return spending(
         ctx.task,
         ledger=ctx.run.path / "completions.sqlite",
-        programs=[provenance(program) for program in parts.programs.programs],
+        programs=[provenance(program) for program in parts.admitted.programs.programs],
         num_rows=parts.corpus.counts.rows,
         text_bytes=parts.corpus.counts.text_bytes,
     )

@@ -12,7 +12,7 @@ from engine.stages.context import Context
 from engine.stages.corpus import Corpus
 from engine.stages.programs import ProgramSet
 from engine.store import digest_of
-from operators.apply import Applied, ApplyShard
+from operators.apply import Applied, ApplyShard, actor_memory_bytes
 from operators.counts import Counts, CountShard, counts_path, total
 from operators.schema import Fault
 from operators.votes import Notes, VoteStore
@@ -115,7 +115,14 @@ def _compute(ctx: Context, corpus: Corpus, programs: ProgramSet, missing: dict[s
             "limits": programs.limits,
         }
         slowest = ctx.task.shards.max_rows * len(keys) * programs.limits.row_timeout_s
-        stream = ctx.stream("apply", items, ApplyShard, step_args=args, slowest_item_s=slowest)
+        stream = ctx.stream(
+            "apply",
+            items,
+            ApplyShard,
+            step_args=args,
+            slowest_item_s=slowest,
+            memory_bytes=actor_memory_bytes(programs.limits, num_programs=len(keys)),
+        )
         applied += [Applied.from_bytes(result) for result in stream]
     return applied
 

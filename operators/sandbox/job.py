@@ -8,7 +8,7 @@ from __future__ import annotations
 import signal
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -17,29 +17,9 @@ from operators.sandbox import wire
 from operators.sandbox.limits import Limits
 from operators.sandbox.memory import Results, Texts
 from operators.sandbox.process import ProtocolBroken, Worker, WorkerGone
+from operators.sandbox.record import Record, Step
 from operators.sandbox.watchdog import Watch, private_bytes
 from operators.schema import ABSTAIN, Fault
-
-
-@dataclass(frozen=True, slots=True)
-class _Step:
-    """A command to come: load a program, or run it on rows [start, stop)."""
-
-    kind: int
-    program: int
-    start: int = 0
-    stop: int = 0
-
-
-@dataclass(slots=True, kw_only=True)
-class Record:
-    """What is known of one program besides its votes."""
-
-    message: str | None = None
-    quarantined: str | None = None
-    load_error: str | None = None
-    loaded: bool = False
-    kills: int = 0
 
 
 class Job:
@@ -72,8 +52,8 @@ class Job:
         self._lost_at: tuple[int, int] | None = None
         batches = texts.batches(first=limits.sample_rows, max_rows=limits.batch_rows, max_bytes=limits.batch_bytes)
         places = range(len(sources))
-        self._steps = deque(_Step(wire.LOAD, program) for program in places)
-        self._steps.extend(_Step(wire.RUN, program, *batch) for batch in batches for program in places)
+        self._steps = deque(Step(wire.LOAD, program) for program in places)
+        self._steps.extend(Step(wire.RUN, program, *batch) for batch in batches for program in places)
         self._worker: Worker | None = make_worker(self._results)
         self._next()
 
@@ -143,6 +123,8 @@ class Job:
     def _accept(self, number: int, text: str) -> None:
         step = self._steps.popleft()
         record = self.records[step.program]
+        if step.kind == wire.RUN:
+            record.cpu_s += self._watch.used_s
         if step.kind == wire.LOAD:
             record.loaded = record.loaded or number == 1
             if number != 1:
@@ -154,7 +136,7 @@ class Job:
         else:
             record.message = record.message or text or self._label_message(step)
             if number < step.stop:
-                self._steps.appendleft(_Step(wire.RUN, step.program, number, step.stop))
+                self._steps.appendleft(Step(wire.RUN, step.program, number, step.stop))
             self._judge(step.program, number)
             assert self._worker is not None  # it has just answered
             if private_bytes(self._worker.pid) > self._limits.recycle_bytes:
@@ -202,7 +184,7 @@ class Job:
         if code is None and self._lost_at != (step.program, row):
             # It went down with the zygote, which need not be this program's doing; at the second time it is.
             self._lost_at = (step.program, row)
-            self._steps[0] = _Step(step.kind, step.program, row, step.stop)
+            self._steps[0] = Step(step.kind, step.program, row, step.stop)
             self._start_over()
             return
         if code == -signal.SIGSYS:
@@ -214,11 +196,12 @@ class Job:
             self._refuse(step.program, f"while it was loaded, {why}")
         else:
             record = self.records[step.program]
+            record.cpu_s += self._watch.used_s
             record.kills += 1
             record.message = record.message or why
             self._stopped_at[step.program, row] = fault
             if row + 1 < step.stop:
-                self._steps.appendleft(_Step(wire.RUN, step.program, row + 1, step.stop))
+                self._steps.appendleft(Step(wire.RUN, step.program, row + 1, step.stop))
             if fault is Fault.VIOLATION:
                 self._quarantine(step.program, row + 1, why)
             elif record.kills >= self._limits.max_kills:
@@ -229,7 +212,7 @@ class Job:
         """Fork a worker, if anything is left to run, and have it load what it will need."""
         waiting = {step.program for step in self._steps if step.kind == wire.LOAD}
         needed = sorted({step.program for step in self._steps if step.kind == wire.RUN} - waiting)
-        self._steps.extendleft(_Step(wire.LOAD, program) for program in reversed(needed))
+        self._steps.extendleft(Step(wire.LOAD, program) for program in reversed(needed))
         if not self._steps:
             self._results.close()
             return

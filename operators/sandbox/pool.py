@@ -40,6 +40,7 @@ class Outcome:
         messages: of each program's first fault, escaped, 200 characters at most.
         quarantined: why a program was not run to the end.
         load_errors: why a program was not run at all; such a program is quarantined too.
+        cpu_s: CPU seconds of each program over all rows, measured from outside.
     """
 
     votes: Votes
@@ -47,6 +48,7 @@ class Outcome:
     messages: tuple[str | None, ...]
     quarantined: tuple[str | None, ...]
     load_errors: tuple[str | None, ...]
+    cpu_s: tuple[float, ...]
 
 
 class Sandbox:
@@ -60,6 +62,7 @@ class Sandbox:
     Attributes:
         level: of isolation, 0..3.
         layers: of isolation that hold.
+        missing: what does not hold, a sentence each.
 
     Raises:
         SandboxError: the machine offers less isolation than the limits require, or no process starts.
@@ -83,6 +86,7 @@ class Sandbox:
         self._zygote, isolation = self._started()
         self.level = isolation.level
         self.layers = isolation.layers
+        self.missing = isolation.missing
         if isolation.level < 3:
             _log.warning("sandbox at isolation level %d: %s", isolation.level, "; ".join(isolation.missing))
 
@@ -124,6 +128,7 @@ class Sandbox:
             messages=tuple(record.message for record in records),
             quarantined=tuple(record.quarantined for record in records),
             load_errors=tuple(record.load_error for record in records),
+            cpu_s=tuple(record.cpu_s for record in records),
         )
 
     def _run(self, texts: Texts, seed: int) -> tuple[list[Record], Votes, Faults]:

@@ -29,6 +29,13 @@ class Watch:
         self._blocked_s = blocked_s
         self._progress = -1
         self._since = (0.0, 0.0, 0.0)
+        self._at_start_s = self._ran_s = _scheduled(pid)[0]
+
+    @property
+    def used_s(self) -> float:
+        """CPU seconds that the worker has used since the command, as far as that was seen before it ended."""
+        self._ran_s = max(self._ran_s, _scheduled(self._pid)[0])
+        return self._ran_s - self._at_start_s
 
     def overdue(self, progress: int) -> str | None:
         """Look at the worker now.

@@ -127,7 +127,10 @@ def test_the_budget_stops_the_asking_with_exit_code_3(project: Callable[..., Pat
 
 
 def test_a_program_that_fails_everywhere_is_dropped_whole(project: Callable[..., Path]):
-    """A quarantined program gives no column to the label model; the report and exit code 4 say so."""
+    """A quarantined program gives no column to the label model; the report and exit code 4 say so.
+
+    Its trial is switched off here: it would be turned away before it ran.
+    """
     good = "def label_function(text):\n    return {} if '{}' in text else -1\n"
     programs = {
         "a": good.format(1, "http"),
@@ -136,6 +139,8 @@ def test_a_program_that_fails_everywhere_is_dropped_whole(project: Callable[...,
         "c": good.format(1, "free"),
     }
     task = project(num_rows=300, programs=programs)
+    as_it_was = task.read_text()
+    task.write_text(as_it_was + "admission: {rows: 0}\n")
     done = json.loads(alchemist("run", "task.yaml", "--out", "run", "--json", folder=task.parent, code=4).stdout)
     assert list(done["quarantined"]) == ["broken"]
     faults = done["report"]["faults"]
@@ -145,3 +150,8 @@ def test_a_program_that_fails_everywhere_is_dropped_whole(project: Callable[...,
     model = json.loads((task.parent / "run" / "label_model.json").read_text())
     assert model["num_programs"] == 3
     assert "broken" in alchemist("report", "task.yaml", "--out", "run", folder=task.parent, code=4).stdout
+    task.write_text(as_it_was)
+    tried = json.loads(alchemist("report", "task.yaml", "--out", "run", "--json", folder=task.parent).stdout)
+    assert "it was stopped" in tried["report"]["rejected_programs"]["broken"][0]
+    assert tried["statuses"]["label"] == "reused", "the label matrix is the same without it"
+    assert tried["report"]["programs"][0]["cpu_s_per_row"] > 0

@@ -1,0 +1,45 @@
+"""What a run would take, said before anything is run or sent."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from engine.stages.admission import measured_speed
+from engine.stages.corpus import plan
+from engine.task import LabelingTask
+
+
+def make_plan(task: LabelingTask, *, out: str | Path | None = None) -> dict[str, Any]:
+    """Say what a run would take, without running anything.
+
+    Args:
+        task: what to label.
+        out: the run directory, from which the programs' measured speed is taken if they were tried there.
+
+    Returns:
+        rows, shards, bytes; CPU seconds of the programs over all rows, None where they were not tried; for synthesis
+        requests, tokens and price, None where a price is unknown.
+    """
+    from engine.synthesis.estimates import direct_labeling_estimate, estimate
+
+    shards = plan(task)
+    asked = estimate(task)
+    num_bytes = sum(piece.num_bytes for shard in shards for piece in shard.pieces)
+    rows = sum(shard.num_rows for shard in shards)
+    direct, reason = direct_labeling_estimate(num_rows=rows, text_bytes=num_bytes, task=task)
+    speeds = {} if out is None else measured_speed(Path(out))
+    return {
+        "rows": rows,
+        "shards": len(shards),
+        "bytes": num_bytes,
+        "programs_tried": len(speeds),
+        "programs_cpu_s": sum(speeds.values()) * rows if speeds else None,
+        "requests": asked.requests,
+        "tokens_in": asked.tokens_in,
+        "tokens_out_max": asked.tokens_out_max,
+        "synthesis_cost_max": asked.cost,
+        "direct_labeling_estimate": direct,
+        "currency": asked.currency,
+        "price_unknown_because": asked.reason or reason,
+    }
