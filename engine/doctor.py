@@ -15,10 +15,11 @@ def diagnose() -> dict[str, Any]:
     with Sandbox(
         ["def label_function(text):\n    return 0\n"], num_classes=2, limits=Limits(required_level=0)
     ) as sandbox:
-        level, layers = sandbox.level, ", ".join(sandbox.layers)
+        level, layers, missing = sandbox.level, ", ".join(sandbox.layers), "; ".join(sandbox.missing)
     return {
         "sandbox_level": level,
         "sandbox_layers": layers,
+        "sandbox_missing": missing or "nothing",
         "cpus": os.cpu_count(),
         "platform": platform.platform(),
     } | versions()

@@ -83,9 +83,12 @@ def collect(ctx: Context) -> ProgramSet:
     if not usable:
         raise ProgramRejected(", ".join(rejected), tuple(r for reasons in rejected.values() for r in reasons))
     context = [ctx.task.num_classes, ctx.task.columns.text, limits.row_timeout_s, limits.memory_bytes]
+    keys = tuple(digest_of("program", 1, program.digest, context) for program in usable)
+    # So that whoever reads votes/ can tell whose column is whose.
+    ctx.run.note(programs={program.name: key for program, key in zip(usable, keys, strict=True)})
     return ProgramSet(
         programs=tuple(usable),
-        keys=tuple(digest_of("program", 1, program.digest, context) for program in usable),
+        keys=keys,
         rejected=rejected,
         limits=limits,
         level=level,
