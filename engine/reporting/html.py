@@ -9,8 +9,8 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from engine.metrics import Metrics
 from engine.reporting import plots
-from engine.reporting.metrics import Metrics
 from engine.reporting.report import Report
 
 METHODS = {"majority_vote": "Majority vote", "label_model": "Label model", "end_model": "Distilled model"}

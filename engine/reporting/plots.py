@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 
 from markupsafe import Markup
 
-from engine.reporting.metrics import Bin
+from engine.metrics import Bin
 
 WIDTH = 640
 """Of every plot, in units of its view box; the page scales it."""

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from engine.reporting.metrics import Metrics
+from engine.metrics import Metrics
 from operators.commit import commit
 
 

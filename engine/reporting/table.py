@@ -9,7 +9,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from engine.reporting.metrics import Metrics
+from engine.metrics import Metrics
 from engine.reporting.report import Money, Report
 
 _UNKNOWN = "–"

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 import pyarrow.parquet as pq
 
-from engine.reporting.metrics import figures
+from engine.metrics import figures
 from engine.reporting.report import (
     ClassBalance,
     LabelModelFigures,

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from engine.reporting.metrics import Metrics, figures
+from engine.metrics import Metrics, figures
 from engine.reporting.report import (
     ClassBalance,
     LabelModelFigures,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import xml.etree.ElementTree as ElementTree
 
-from engine.reporting.metrics import Bin
+from engine.metrics import Bin
 from engine.reporting.plots import bars, grouped_bars, reliability
 
 

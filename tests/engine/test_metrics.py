@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import f1_score, log_loss, precision_recall_fscore_support
 
-from engine.reporting.metrics import Metrics, figures
+from engine.metrics import Metrics, figures
 from operators.confusion import Confusion
 
 
