@@ -12,7 +12,7 @@ from __future__ import annotations
 import numpy as np
 
 from engine.label_model.anchor import Tokens
-from engine.label_model.model import Duplicate
+from engine.label_model.diagnostics import Duplicate
 from operators.schema import Floats
 
 SIMILAR = 0.7

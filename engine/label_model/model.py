@@ -10,58 +10,22 @@ import json
 import logging
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
+from engine.label_model.diagnostics import Diagnostics, from_plain, to_plain
+from engine.metrics import Metrics, figures
+from operators.confusion import Confusion
 from operators.moments import Moments
-from operators.posterior import Evidence, hard_labels, soft_labels
-from operators.schema import Floats, Votes
+from operators.patterns import Patterns
+from operators.posterior import TIE, Evidence, hard_labels, soft_labels
+from operators.schema import ABSTAIN, Floats, Votes
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Duplicate:
-    """Two programs whose votes for a class agree more than the class explains."""
-
-    program: int
-    other: int
-    vote: int
-    similarity: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Diagnostics:
-    """How moment matching went.
-
-    Attributes:
-        class_balance: (k,) estimated from the votes, before any shrinking of the prior.
-        prior_rule: "given", "estimated" or "shrunk": where the prior comes from.
-        pairs: pairs of votes that carry information.
-        parameters: free parameters of the vote table.
-        misfit_anchor: mean squared misfit of pair counts in units of their spread, with the vote-share table.
-        misfit: the same after matching; NaN where nothing was matched.
-        independence_doubt: `misfit` over `misfit_anchor`, corrected for parameters; near 0 where programs are
-            independent given the class, about 1 where matching explains nothing.
-        pull: strength of the pull towards the vote-share table in the last fit.
-        solves: convex problems solved.
-        inaccurate_solves: those that ended short of the solver's full accuracy.
-    """
-
-    class_balance: tuple[float, ...]
-    prior_rule: str
-    pairs: int
-    parameters: int
-    misfit_anchor: float
-    misfit: float
-    independence_doubt: float
-    pull: float
-    solves: int
-    inaccurate_solves: int
-    duplicates: tuple[Duplicate, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -70,7 +34,7 @@ class LabelModel:
 
     Attributes:
         evidence: what soft labels are made from.
-        method: "moment_matching" or "majority_vote".
+        method: by which it was fitted, one of `engine.label_model.methods.METHODS`.
         vote_rates: (m, k), share of all rows in which a program votes a class, 0..1.
         vote_weights: (m, k), what the evidence of a vote was multiplied by, 0..1; below 1 for duplicates.
         warnings: what the votes do not determine, and what to add.
@@ -102,24 +66,27 @@ class LabelModel:
         *,
         num_classes: int,
         class_balance: Sequence[float] | None = None,
+        method: str = "moment_matching",
     ) -> LabelModel:
-        """Fit by moment matching to a label matrix in memory.
+        """Fit to a label matrix in memory.
 
         Args:
             L: (n, m) integers, each ABSTAIN or in 0..num_classes-1.
             num_classes: k, at least 2.
             class_balance: (k,) positive, sums to 1; None to estimate it.
+            method: one of `engine.label_model.methods.METHODS`.
 
         Raises:
-            ValueError: `L` is no label matrix over k classes, or `class_balance` no balance of them.
+            ValueError: `L` is no label matrix over k classes, `class_balance` no balance of them, or `method` unknown.
             NotIdentifiable: there is no row or no program.
             SolverFailed: the convex solver gave no answer.
         """
         # Imported here: whoever only reads a label model needs no solver, and that file returns this class.
-        from engine.label_model import moment_matching
+        from engine.label_model import methods
 
         balance = None if class_balance is None else tuple(float(share) for share in class_balance)
-        model = moment_matching.fit(Moments.of(L, num_classes), class_balance=balance)
+        patterns = Patterns.of(L, num_classes) if method in methods.ON_PATTERNS else None
+        model = methods.fit(method, Moments.of(L, num_classes), patterns=patterns, class_balance=balance)
         for warning in model.warnings:
             logger.warning("%s", warning)
         return model
@@ -158,9 +125,70 @@ class LabelModel:
         """Return soft labels, (n, k); see `operators.posterior.soft_labels`."""
         return soft_labels(L, self.evidence)
 
-    def predict(self, L: npt.NDArray[Any]) -> Votes:
-        """Return hard labels, (n,) int8; ABSTAIN for ties and rows without votes."""
-        return hard_labels(self.predict_proba(L), L)[0]
+    def predict(
+        self, L: npt.NDArray[Any], *, tie_break: Literal["abstain", "random"] = "abstain", seed: int = 0
+    ) -> Votes:
+        """Return hard labels, (n,) int8; ABSTAIN for rows without votes.
+
+        Args:
+            L: (n, m) as in `fit`.
+            tie_break: what a row gets whose most likely classes tie: ABSTAIN, or one of them at random.
+            seed: of that choice.
+        """
+        soft = self.predict_proba(L)
+        labels, reasons = hard_labels(soft, L)
+        tied = np.flatnonzero(reasons == "tie") if tie_break == "random" else np.array([], np.intp)
+        # The largest of as many draws as classes: each of the tied ones is as likely.
+        draws = np.random.default_rng(seed).random((len(tied), self.num_classes))
+        likely = soft[tied] >= soft[tied].max(axis=1, keepdims=True, initial=0.0) - TIE
+        labels[tied] = np.where(likely, draws, -1.0).argmax(axis=1)
+        return labels
+
+    def score(self, L: npt.NDArray[Any], gold: npt.NDArray[Any], *, positive_class: int | None = None) -> Metrics:
+        """Compare with gold labels, by the definitions of the report: a tie of t classes counts as 1/t.
+
+        Args:
+            L: (n, m) as in `fit`.
+            gold: (n,) classes, ABSTAIN where unknown.
+            positive_class: whose F1 is stated for two classes; the last unless told.
+
+        Raises:
+            ValueError: no row has gold, or `gold` has another length.
+        """
+        if gold.shape != (len(L),):
+            raise ValueError(f"gold must have shape ({len(L)},), got {gold.shape}")
+        known = gold != ABSTAIN
+        soft = self.predict_proba(L[known])
+        labels, _ = hard_labels(soft, L[known])
+        covered = (L[known] != ABSTAIN).any(axis=1)
+        k = self.num_classes
+        return figures(
+            Confusion.of(gold[known].astype(np.int64), labels, soft, covered),
+            class_names=[str(y) for y in range(k)],
+            positive_class=k - 1 if positive_class is None else positive_class,
+            largest_prior=int(np.argmax(self.evidence.prior)),
+        )
+
+    def save(self, path: str | Path) -> None:
+        """Write as JSON, whole or not at all, in the place of what is there."""
+        # Imported here, as it brings Arrow, and the command line imports this file to say its help.
+        from operators.commit import commit
+
+        text = json.dumps(self.to_json(), allow_nan=False) + "\n"
+        commit(Path(path), lambda p: p.write_text(text, encoding="utf-8"), replace=True)
+
+    @classmethod
+    def load(cls, path: str | Path) -> LabelModel:
+        """Read what `save` wrote, and `label_model.json` of a run.
+
+        Raises:
+            ValueError: the file is no saved label model.
+        """
+        try:
+            content: Mapping[str, Any] = json.loads(Path(path).read_text(encoding="utf-8"))
+        except json.JSONDecodeError as error:
+            raise ValueError(f"{path}: not JSON ({error}); expected what `LabelModel.save` writes") from error
+        return cls.from_json(content)
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values; `from_json` gives back the same bits."""
@@ -174,7 +202,7 @@ class LabelModel:
             "vote_rates": self.vote_rates.tolist(),
             "vote_weights": self.vote_weights.tolist(),
             "warnings": list(self.warnings),
-            "diagnostics": None if self.diagnostics is None else _plain(self.diagnostics),
+            "diagnostics": None if self.diagnostics is None else to_plain(self.diagnostics),
         }
 
     @classmethod
@@ -197,7 +225,7 @@ class LabelModel:
                 vote_rates=np.asarray(content["vote_rates"], np.float64).reshape(m, k),
                 vote_weights=np.asarray(content["vote_weights"], np.float64).reshape(m, k),
                 warnings=tuple(content["warnings"]),
-                diagnostics=None if found is None else _diagnostics(found),
+                diagnostics=None if found is None else from_plain(found),
             )
         except KeyError as error:
             raise ValueError(f"a saved label model has no {error}; fit it again") from error
@@ -209,16 +237,3 @@ class LabelModel:
         given: Floats = np.exp(scores - scores.max(axis=2, keepdims=True))
         given /= given.sum(axis=2, keepdims=True)
         return given
-
-
-def _plain(diagnostics: Diagnostics) -> dict[str, Any]:
-    content: dict[str, Any] = json.loads(json.dumps(asdict(diagnostics)))
-    # JSON has no NaN.
-    return {name: None if value != value else value for name, value in content.items()}
-
-
-def _diagnostics(content: Mapping[str, Any]) -> Diagnostics:
-    values: dict[str, Any] = {name: math.nan if value is None else value for name, value in content.items()}
-    values["class_balance"] = tuple(values["class_balance"])
-    values["duplicates"] = tuple(Duplicate(**found) for found in values["duplicates"])
-    return Diagnostics(**values)

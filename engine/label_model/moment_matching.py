@@ -26,10 +26,11 @@ import numpy as np
 from engine.errors import SolverFailed
 from engine.label_model.alternation import alternate
 from engine.label_model.anchor import FLOOR, Tokens, on_simplex
+from engine.label_model.diagnostics import Diagnostics
 from engine.label_model.duplicates import SIMILAR, name_duplicates, similarity, vote_weights
 from engine.label_model.evidence import evidence_of
 from engine.label_model.identifiability import doubtful_fit, doubtful_votes, refuse_nothing
-from engine.label_model.model import Diagnostics, LabelModel
+from engine.label_model.model import LabelModel
 from engine.label_model.prior import choose_prior
 from operators.moments import Moments
 from operators.schema import Floats

@@ -6,11 +6,13 @@ import json
 import math
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from engine.label_model.baselines import majority_vote
+from engine.label_model.methods import METHODS
 from engine.label_model.model import LabelModel
 from operators.moments import Moments
 from operators.posterior import Evidence
@@ -106,3 +108,56 @@ def test_reading_a_label_model_needs_no_solver() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_a_saved_model_is_read_again(votes: np.ndarray, tmp_path: Path) -> None:
+    """One file, JSON, and the same bits."""
+    model = LabelModel.fit(votes, num_classes=2)
+    model.save(tmp_path / "model.json")
+    model.save(tmp_path / "model.json")
+    assert np.array_equal(LabelModel.load(tmp_path / "model.json").predict_proba(votes), model.predict_proba(votes))
+
+
+@pytest.mark.parametrize(("content", "reason"), [("{", "not JSON"), ("{}", "num_programs")])
+def test_what_is_no_label_model_is_refused(tmp_path: Path, content: str, reason: str) -> None:
+    """With the name of what is missing."""
+    (tmp_path / "model.json").write_text(content)
+    with pytest.raises(ValueError, match=reason):
+        LabelModel.load(tmp_path / "model.json")
+
+
+def test_ties_abstain_or_are_drawn() -> None:
+    """At random among the classes that tie alone, the same with the same seed; uncovered rows abstain either way."""
+    L = np.array([[0, 1], [2, 2], [-1, -1]] * 200, np.int8)
+    model = LabelModel.fit(L, num_classes=3, method="majority_vote")
+    assert model.predict(L)[:3].tolist() == [-1, 2, -1]
+    drawn = model.predict(L, tie_break="random", seed=1)
+    assert set(drawn[0::3].tolist()) == {0, 1}
+    assert 60 < (drawn[0::3] == 0).sum() < 140
+    assert set(drawn[1::3].tolist()) == {2}
+    assert set(drawn[2::3].tolist()) == {-1}
+    assert np.array_equal(drawn, model.predict(L, tie_break="random", seed=1))
+
+
+def test_a_score_by_hand() -> None:
+    """A right row, a wrong one, a tie, an uncovered row, which counts as the likelier class, and one without gold."""
+    L = np.array([[0, 0], [1, 1], [0, 1], [-1, -1], [0, 0]], np.int8)
+    model = LabelModel.fit(L, num_classes=2, method="majority_vote")
+    found = model.score(L, np.array([0, 0, 1, 0, -1]))
+    assert found.rows == 4
+    assert found.accuracy == pytest.approx((1 + 0 + 0.5 + 1) / 4)
+    assert found.accuracy_covered == pytest.approx(1.5 / 3)
+    with pytest.raises(ValueError, match="shape"):
+        model.score(L, np.array([0, 1]))
+    with pytest.raises(ValueError, match="gold"):
+        model.score(L, np.full(5, -1))
+
+
+def test_every_method_fits_behind_one_name(votes: np.ndarray) -> None:
+    """And says its name; an unknown one is refused with the list."""
+    for method in METHODS:
+        model = LabelModel.fit(votes, num_classes=2, method=method)
+        assert model.method == method
+        assert LabelModel.from_json(model.to_json()).method == method
+    with pytest.raises(ValueError, match="expected one of moment_matching"):
+        LabelModel.fit(votes, num_classes=2, method="snorkel")
