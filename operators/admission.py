@@ -16,6 +16,9 @@ import pyarrow as pa
 from operators.sandbox.pool import Limits, Outcome, Sandbox
 from operators.schema import ABSTAIN, Fault
 
+_BATCH_ROWS = 500
+"""Few enough for a slow program to be stopped soon, and enough for the cost of a batch not to be seen in a row's."""
+
 _FAILED = (Fault.EXCEPTION, Fault.MEMORY, Fault.BAD_LABEL, Fault.CRASH, Fault.TIMEOUT)
 _BY_THE_CLOCK = (Fault.TIMEOUT, Fault.MEMORY, Fault.QUARANTINED)
 """Faults that depend on the moment or on what a worker did before: they tell nothing about the order of rows."""
@@ -106,7 +109,8 @@ def try_out(
         SandboxError: the sandbox itself failed.
     """
     order = np.random.default_rng(0).permutation(len(texts))
-    with Sandbox(sources, num_classes=num_classes, limits=replace(limits, group_size=1)) as sandbox:
+    impatient = replace(limits, group_size=1, batch_rows=_BATCH_ROWS, batch_timeout_s=2 * max_row_s * _BATCH_ROWS)
+    with Sandbox(sources, num_classes=num_classes, limits=impatient) as sandbox:
         first = sandbox.run(texts, seed=0)
         again = sandbox.run(texts.take(pa.array(order)), seed=1)
     return [_judged(first, again, order, j) for j in range(len(sources))]

@@ -43,7 +43,7 @@ class Job:
         make_worker: Callable[[Results], Worker],
     ) -> None:
         self.records = [Record() for _ in sources]
-        self._sources = sources
+        self._payloads = [source.encode("utf-8", "surrogatepass") for source in sources]
         self._num_classes = num_classes
         self._limits = limits
         self._make_worker = make_worker
@@ -53,14 +53,31 @@ class Job:
         batches = texts.batches(first=limits.sample_rows, max_rows=limits.batch_rows, max_bytes=limits.batch_bytes)
         places = range(len(sources))
         self._steps = deque(Step(wire.LOAD, program) for program in places)
-        self._steps.extend(Step(wire.RUN, program, *batch) for batch in batches for program in places)
-        self._worker: Worker | None = make_worker(self._results)
-        self._next()
+        self._steps.extend(Step(wire.RUN, program, *batch, batch[0]) for batch in batches for program in places)
+        self._worker: Worker | None = None
+        for program, payload in enumerate(self._payloads):
+            if len(payload) > wire.MAX_SOURCE:
+                self._refuse(program, f"its source has {len(payload)} bytes, and {wire.MAX_SOURCE} is the most")
+        try:
+            self._start_over()
+        except BaseException:
+            self.close()
+            raise
 
     @property
     def replies(self) -> int | None:
         """Descriptor to wait on; None when the job is done."""
         return None if self._worker is None else self._worker.replies
+
+    @property
+    def unsent(self) -> int | None:
+        """Descriptor that `send` waits for; None when the worker has been told everything."""
+        return None if self._worker is None else self._worker.unsent
+
+    def send(self) -> None:
+        """Tell the worker more of its command."""
+        if self._worker is not None:
+            self._worker.send()
 
     def answered(self) -> None:
         """Read the worker's answer, which is there or will never come, and go on."""
@@ -76,7 +93,7 @@ class Job:
 
     def look(self) -> None:
         """Kill the worker if it is overdue, and go on without it."""
-        why = self._watch.overdue(self._reached())
+        why = self._charge(self._steps[0]) or self._watch.overdue(self._reached())
         # An answer that nobody has read yet is the parent's delay, not the worker's.
         if why is not None and self._worker and not self._worker.has_answered():
             self._replace_guilty(Fault.TIMEOUT, why)
@@ -91,12 +108,9 @@ class Job:
         return None if worker is None else worker.end()
 
     def outcome(self, program: int) -> tuple[npt.NDArray[np.int8], npt.NDArray[np.uint8]]:
-        """Return votes and faults of a program whose job is done: (rows,) int8, (rows,) uint8."""
-        return self._checked(program, slice(None))
-
-    def _checked(self, program: int, rows: slice) -> tuple[npt.NDArray[np.int8], npt.NDArray[np.uint8]]:
-        votes, faults = self._results.read(program, rows, num_classes=self._num_classes)
-        stopped = self._stopped_at[program, rows]
+        """Return votes and faults of a program, as they are now: (rows,) int8, (rows,) uint8."""
+        votes, faults = self._results.read(program, num_classes=self._num_classes)
+        stopped = self._stopped_at[program]
         votes[stopped != 0] = ABSTAIN
         return votes, np.where(stopped != 0, stopped, faults)
 
@@ -107,15 +121,16 @@ class Job:
         if not self._steps:
             self.close()
             return
-        step = self._steps[0]
-        limits = self._limits
+        step, limits = self._steps[0], self._limits
         if step.kind == wire.LOAD:
             cpu_s = limits.load_timeout_s
-            payload = self._sources[step.program].encode("utf-8", "surrogatepass")
+            payload = self._payloads[step.program]
             worker.command(wire.LOAD, step.program, start=len(payload), payload=payload)
         else:
             cpu_s = limits.kill_after_s
-            left = limits.max_timeouts - self._timeouts(step.program)
+            if step.start == step.first:
+                self.records[step.program].begin_batch()
+            left = max(0, limits.max_timeouts - self._results.timeouts(step.program))  # a program may forge its own
             worker.command(wire.RUN, step.program, start=step.start, stop=step.stop, timeouts_left=left)
         self._watch = Watch(worker.pid, cpu_s=cpu_s, blocked_s=limits.blocked_s)
         self._watch.overdue(0)
@@ -123,8 +138,7 @@ class Job:
     def _accept(self, number: int, text: str) -> None:
         step = self._steps.popleft()
         record = self.records[step.program]
-        if step.kind == wire.RUN:
-            record.cpu_s += self._watch.used_s
+        too_long = self._charge(step)
         if step.kind == wire.LOAD:
             record.loaded = record.loaded or number == 1
             if number != 1:
@@ -134,10 +148,12 @@ class Job:
             self._replace_guilty(Fault.VIOLATION, "it broke the protocol")
             return
         else:
-            record.message = record.message or text or self._label_message(step)
+            record.message = (
+                record.message or text or self._results.wrong_label(step.program, step.start, number, self._num_classes)
+            )
             if number < step.stop:
-                self._steps.appendleft(Step(wire.RUN, step.program, number, step.stop))
-            self._judge(step.program, number)
+                self._steps.appendleft(replace(step, start=number))
+            self._judge(step.program, number, too_long)
             assert self._worker is not None  # it has just answered
             if private_bytes(self._worker.pid) > self._limits.recycle_bytes:
                 self._end_worker()
@@ -145,65 +161,67 @@ class Job:
                 return
         self._next()
 
-    def _label_message(self, step: _Step) -> str | None:
-        """Describe an integer out of range, which a worker takes for a vote."""
-        votes = self._results.votes[step.program, step.start : step.stop]
-        wrong = votes[(votes < ABSTAIN) | (votes >= self._num_classes)]
-        if not len(wrong):
+    def _charge(self, step: Step) -> str | None:
+        """Put down what the worker has used since the last time; says what was too much for a batch, if it was."""
+        record = self.records[step.program]
+        cpu_s, blocked_s = self._watch.spent()
+        record.add(cpu_s, blocked_s)
+        if step.kind == wire.LOAD:
             return None
-        return f"returned the integer {wrong[0]}; expected 0..{self._num_classes - 1}, or {ABSTAIN} to abstain"
+        record.cpu_s += cpu_s
+        return record.too_long(self._limits.batch_timeout_s, rows=step.rows)
 
-    def _judge(self, program: int, reached: int) -> None:
+    def _judge(self, program: int, reached: int, too_long: str | None) -> None:
         """Quarantine a program that has run up to a row, if it is too slow or wrong too often."""
-        limits = self._limits
-        timeouts = self._timeouts(program)
+        limits, record = self._limits, self.records[program]
+        timeouts = self._results.timeouts(program)
         if timeouts >= limits.max_timeouts:
             self._quarantine(program, reached, f"{timeouts} rows ran out of time ({limits.row_timeout_s:g} s each)")
-        elif reached == limits.sample_rows:
-            _, faults = self._checked(program, slice(0, reached))
+        elif too_long:
+            self._quarantine(program, reached, too_long)
+        elif reached >= limits.sample_rows and not record.judged:
+            record.judged = True
+            faults = self.outcome(program)[1][: limits.sample_rows]
             fraction = float(np.isin(faults, (Fault.EXCEPTION, Fault.MEMORY, Fault.BAD_LABEL)).mean())
             if fraction > limits.max_error_fraction:
-                self._quarantine(program, reached, f"{fraction:.0%} of its first {reached} rows failed")
-
-    def _timeouts(self, program: int) -> int:
-        return int(np.count_nonzero(self._results.faults[program] == Fault.TIMEOUT))
+                self._quarantine(program, reached, f"{fraction:.0%} of its first {limits.sample_rows} rows failed")
 
     def _reached(self) -> int:
         """Row that the worker is at, as far as its results show."""
         step = self._steps[0]
-        if step.kind == wire.LOAD:
-            return 0
-        cast = np.flatnonzero(self._results.votes[step.program, step.start : step.stop] != wire.PENDING)
-        return step.start + (int(cast[-1]) + 1 if len(cast) else 0)
+        return 0 if step.kind == wire.LOAD else self._results.reached(step.program, step.start, step.stop)
 
     def _replace_guilty(self, fault: Fault, why: str) -> None:
         """End the worker, charge the row that it was at, and go on after that row."""
         step = self._steps[0]
+        too_long = self._charge(step)
         code = self._end_worker()
         row = min(self._reached(), max(step.start, step.stop - 1))
         if code is None and self._lost_at != (step.program, row):
             # It went down with the zygote, which need not be this program's doing; at the second time it is.
             self._lost_at = (step.program, row)
-            self._steps[0] = Step(step.kind, step.program, row, step.stop)
+            self._steps[0] = replace(step, start=row)
             self._start_over()
             return
         if code == -signal.SIGSYS:
             fault, why = Fault.VIOLATION, "it made a forbidden system call"
         elif fault is Fault.CRASH and code is not None and code < 0 and code != -signal.SIGKILL:
-            why = f"its process was killed by {signal.Signals(-code).name}"
+            known = {number.value: number.name for number in signal.Signals}
+            why = f"its process was killed by {known.get(-code, f'signal {-code}')}"
         self._steps.popleft()
         if step.kind == wire.LOAD:
             self._refuse(step.program, f"while it was loaded, {why}")
         else:
             record = self.records[step.program]
-            record.cpu_s += self._watch.used_s
             record.kills += 1
             record.message = record.message or why
             self._stopped_at[step.program, row] = fault
             if row + 1 < step.stop:
-                self._steps.appendleft(Step(wire.RUN, step.program, row + 1, step.stop))
+                self._steps.appendleft(replace(step, start=row + 1))
             if fault is Fault.VIOLATION:
                 self._quarantine(step.program, row + 1, why)
+            elif too_long:
+                self._quarantine(step.program, row + 1, too_long)
             elif record.kills >= self._limits.max_kills:
                 self._quarantine(step.program, row + 1, f"{record.kills} of its rows had to be killed; the last: {why}")
         self._start_over()

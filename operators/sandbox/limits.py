@@ -19,6 +19,8 @@ class Limits:
         inflight: workers at a time.
         row_kill_s: CPU seconds after which a row that cannot be interrupted is killed.
         blocked_s: seconds without running nor waiting for a core after which a row is killed.
+        batch_timeout_s: CPU seconds that a program may use for a batch, and seconds that it may be blocked, progress or
+            not; one that takes longer is quarantined from the row on at which it was.
         load_timeout_s: CPU seconds for the top level of a program.
         max_kills: rows killed after which a program is quarantined.
         max_timeouts: rows out of time after which a program is quarantined.
@@ -38,6 +40,7 @@ class Limits:
     inflight: int = 2
     row_kill_s: float = 1.0
     blocked_s: float = 10.0
+    batch_timeout_s: float = 120.0
     load_timeout_s: float = 5.0
     max_kills: int = 3
     max_timeouts: int = 10
@@ -53,7 +56,8 @@ class Limits:
         if not 0 <= self.required_level <= 3:
             raise ValueError(f"required_level must be 0..3, got {self.required_level}")
         counts = (self.group_size, self.inflight, self.max_kills, self.max_timeouts, self.sample_rows, self.batch_rows)
-        if min(counts) < 1 or min(self.row_timeout_s, self.row_kill_s, self.blocked_s, self.load_timeout_s) <= 0:
+        times = (self.row_timeout_s, self.row_kill_s, self.blocked_s, self.batch_timeout_s, self.load_timeout_s)
+        if min(counts) < 1 or min(times) <= 0:
             raise ValueError(f"counts must be 1 or more and times positive, got {self}")
 
     @property

@@ -138,15 +138,30 @@ class Results:
         self.faults = np.frombuffer(shared, np.uint8, cells, half).reshape(programs, rows)
         self.votes.fill(wire.PENDING)
 
-    def read(
-        self, program: int, rows: slice, *, num_classes: int
-    ) -> tuple[npt.NDArray[np.int8], npt.NDArray[np.uint8]]:
+    def read(self, program: int, *, num_classes: int) -> tuple[npt.NDArray[np.int8], npt.NDArray[np.uint8]]:
         """Copy a program's votes and faults, then check the copy: a faulted cell abstains, others hold votes."""
-        votes, faults = self.votes[program, rows].copy(), self.faults[program, rows].copy()
+        votes, faults = self.votes[program].copy(), self.faults[program].copy()
         wrong = (votes < ABSTAIN) | (votes >= num_classes)
         faults[~np.isin(faults, _FAULTS) | (wrong & (faults == Fault.NONE))] = Fault.BAD_LABEL
         votes[faults != Fault.NONE] = ABSTAIN
         return votes, faults
+
+    def reached(self, program: int, start: int, stop: int) -> int:
+        """Row after the last one in [start, stop) that a program has voted on, which is `start` at first."""
+        cast = np.flatnonzero(self.votes[program, start:stop] != wire.PENDING)
+        return start + (int(cast[-1]) + 1 if len(cast) else 0)
+
+    def timeouts(self, program: int) -> int:
+        """Rows that ran out of time, by the worker's own account."""
+        return int(np.count_nonzero(self.faults[program] == Fault.TIMEOUT))
+
+    def wrong_label(self, program: int, start: int, stop: int, num_classes: int) -> str | None:
+        """Describe the first integer out of range, which a worker takes for a vote."""
+        votes = self.votes[program, start:stop]
+        wrong = votes[(votes < ABSTAIN) | (votes >= num_classes)]
+        if not len(wrong):
+            return None
+        return f"returned the integer {wrong[0]}; expected 0..{num_classes - 1}, or {ABSTAIN} to abstain"
 
     def close(self) -> None:
         """Give the descriptor back, once; the arrays stay."""

@@ -8,7 +8,7 @@ import select
 import sys
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 
@@ -16,10 +16,11 @@ import numpy as np
 import pyarrow as pa
 
 from operators.errors import SandboxError
-from operators.sandbox.job import Job, Record
+from operators.sandbox.job import Job
 from operators.sandbox.limits import Limits
 from operators.sandbox.memory import Results, Texts, pack
 from operators.sandbox.process import Worker, Zygote, ZygoteGone
+from operators.sandbox.record import Record
 from operators.sandbox.selftest import Isolation, examine, require
 from operators.schema import ABSTAIN, MAX_CLASSES, Faults, Votes
 
@@ -206,10 +207,15 @@ class Sandbox:
 
 
 def _wait(jobs: list[Job], *, until: float) -> None:
-    """Wait for answers and pass them on."""
+    """Wait for answers and for room in pipes, and have the jobs go on."""
     poll = select.poll()
-    found = {job.replies: job for job in jobs if job.replies is not None}
-    for descriptor in found:
-        poll.register(descriptor, select.POLLIN)
+    found: dict[int, Callable[[], None]] = {}
+    for job in jobs:
+        if job.unsent is not None:
+            found[job.unsent] = job.send
+            poll.register(job.unsent, select.POLLOUT)
+        if job.replies is not None:
+            found[job.replies] = job.answered
+            poll.register(job.replies, select.POLLIN)
     for descriptor, _ in poll.poll(max(0.0, until - time.monotonic()) * 1000):
-        found[descriptor].answered()
+        found[descriptor]()

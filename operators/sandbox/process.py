@@ -19,7 +19,6 @@ from operators.sandbox.memory import Results, Texts
 
 _START_S = 120.0  # a start is 0.1 s; machines that swap take their time
 _ANSWER_S = 60.0
-_WRITE_MS = 10_000
 # The hash seed is fixed because the order of a set is the order of its hashes, and votes can depend on it.
 _ENVIRONMENT = {"PYTHONHASHSEED": "0", "LANG": "C.UTF-8", "LC_ALL": "C.UTF-8"}
 
@@ -100,6 +99,10 @@ class Zygote:
             answer = self._socket.recv(wire.ANSWER.size)
         except OSError as error:
             raise ZygoteGone from error
+        except BaseException:
+            # Interrupted in between, the next question would get the answer to this one.
+            self.close()
+            raise
         if len(answer) != wire.ANSWER.size:
             raise ZygoteGone
         return int(wire.ANSWER.unpack(answer)[0])
@@ -131,7 +134,7 @@ class Worker:
         replies, write_end = os.pipe()
         try:
             self.pid = zygote.fork(order, [read_end, write_end, texts.descriptor, results.descriptor])
-        except ZygoteGone:
+        except BaseException:
             os.close(commands)
             os.close(replies)
             raise
@@ -140,26 +143,37 @@ class Worker:
             os.close(write_end)
         os.set_blocking(commands, False)  # a worker that does not read must not hold up the others
         self._commands, self.replies = commands, replies
+        self._unsent = memoryview(b"")
+
+    @property
+    def unsent(self) -> int | None:
+        """Descriptor that has to become writable before `send` can go on; None when nothing is left to send."""
+        return self._commands if self._unsent else None
 
     def command(
         self, kind: int, program: int, *, start: int = 0, stop: int = 0, timeouts_left: int = 0, payload: bytes = b""
     ) -> None:
-        """Tell the worker what to do next; a worker that is gone is noticed at `reply`."""
+        """Tell the worker what to do next, or as much of it as the pipe takes at once: `send` tells the rest."""
         self._sequence = (self._sequence + 1) % 2**32
         message = wire.COMMAND.pack(self._sequence, kind, program, timeouts_left, start, stop) + payload
-        view = memoryview(message)
-        while view:
-            try:
-                view = view[os.write(self._commands, view) :]
-            except BlockingIOError:
-                if not _ready(self._commands, select.POLLOUT, _WRITE_MS):
-                    return
-            except BrokenPipeError:
-                return
+        self._unsent = memoryview(message)
+        self.send()
+
+    def send(self) -> None:
+        """Send what the pipe takes; a worker that is gone is noticed at `reply`."""
+        try:
+            while self._unsent:
+                self._unsent = self._unsent[os.write(self._commands, self._unsent) :]
+        except BlockingIOError:
+            pass
+        except BrokenPipeError:
+            self._unsent = memoryview(b"")
 
     def has_answered(self) -> bool:
         """Whether `reply` would not have to wait."""
-        return _ready(self.replies, select.POLLIN, 0)
+        waiting = select.poll()
+        waiting.register(self.replies, select.POLLIN)
+        return bool(waiting.poll(0))
 
     def reply(self) -> tuple[int, str]:
         """Read the answer to the last command.
@@ -174,7 +188,8 @@ class Worker:
         data = os.read(self.replies, wire.REPLY.size + wire.MAX_TEXT + 1)
         if not data:
             raise WorkerGone
-        if len(data) < wire.REPLY.size:
+        # Nobody can have understood a command that has not been sent to its end.
+        if len(data) < wire.REPLY.size or self._unsent:
             raise ProtocolBroken
         sequence, number, size = wire.REPLY.unpack_from(data)
         text = data[wire.REPLY.size :]
@@ -191,12 +206,6 @@ class Worker:
         except ZygoteGone:
             return None
         return None if code == wire.NO_SUCH_CHILD else code
-
-
-def _ready(descriptor: int, event: int, timeout_ms: int) -> bool:
-    waiting = select.poll()
-    waiting.register(descriptor, event)
-    return bool(waiting.poll(timeout_ms))
 
 
 def shown(text: bytes) -> str:

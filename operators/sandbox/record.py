@@ -23,6 +23,11 @@ class Step:
     stop: int = 0
     first: int = 0
 
+    @property
+    def rows(self) -> int:
+        """Number of rows of the whole batch."""
+        return self.stop - self.first
+
 
 @dataclass(slots=True, kw_only=True)
 class Record:
@@ -36,7 +41,8 @@ class Record:
         judged: whether its first rows have been looked at.
         kills: rows that had to be killed.
         cpu_s: CPU seconds over all rows.
-        batch_s: seconds that it ran or was blocked in the present batch, those of loading it again for it included.
+        batch_cpu_s: CPU seconds in the present batch, those of loading it again for what is left of it included.
+        batch_blocked_s: seconds that it was blocked, likewise.
     """
 
     message: str | None = None
@@ -46,4 +52,22 @@ class Record:
     judged: bool = False
     kills: int = 0
     cpu_s: float = 0.0
-    batch_s: float = 0.0
+    batch_cpu_s: float = 0.0
+    batch_blocked_s: float = 0.0
+
+    def begin_batch(self) -> None:
+        """Count the batch's time from here on."""
+        self.batch_cpu_s = self.batch_blocked_s = 0.0
+
+    def add(self, cpu_s: float, blocked_s: float) -> None:
+        """Add time spent on the program."""
+        self.batch_cpu_s += cpu_s
+        self.batch_blocked_s += blocked_s
+
+    def too_long(self, most_s: float, *, rows: int) -> str | None:
+        """Say what was too much, if the present batch of so many rows took longer than it may."""
+        if self.batch_cpu_s > most_s:
+            return f"it used {self.batch_cpu_s:.3g} s of CPU time on a batch of {rows} rows"
+        if self.batch_blocked_s > most_s:
+            return f"it was blocked for {self.batch_blocked_s:.3g} s on a batch of {rows} rows"
+        return None

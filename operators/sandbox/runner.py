@@ -35,7 +35,6 @@ class Runner:
         self._timeouts_left = 0
         self._ended = False
         self._text = b""
-        signal.signal(signal.SIGPROF, self._tick)
 
     def run(
         self,
@@ -64,6 +63,8 @@ class Runner:
         self._votes, self._faults, self._stop = votes, faults, start + len(texts)
         self._timeouts_left, self._ended, self._text = timeouts_left, False, b""
         row = start
+        # Each time, since another program of the group may have put a handler of its own there.
+        signal.signal(signal.SIGPROF, self._tick)
         signal.setitimer(signal.ITIMER_PROF, self._tick_s, self._tick_s)
         while row < self._stop and not self._ended:
             self._todo = texts[row - start :]
@@ -72,7 +73,6 @@ class Runner:
                 row = self._stretch(call, row)
             except RowTimeout:
                 row = self._timed_out + 1
-        self._ahead = None
         signal.setitimer(signal.ITIMER_PROF, 0)
         return row, self._text
 
@@ -94,6 +94,9 @@ class Runner:
             self._fault(row, MEMORY, "MemoryError: the row needs more memory than the sandbox gives")
         except BaseException as error:
             self._fault(row, EXCEPTION, error)
+        finally:
+            # Here and not after the call: a tick that raises before this is still caught, and none does after it.
+            self._ahead = None
         return row + 1
 
     def _fault(self, row: int, code: int, reason: str | BaseException) -> None:

@@ -16,13 +16,13 @@ import struct
 from .syscalls import AUDIT_ARCH, NUMBERS, names
 
 _WORKER_CALLS = names(
-    "read futex munmap mremap brk madvise rt_sigreturn rt_sigprocmask rt_sigaction setitimer getitimer clock_gettime "
+    "read futex munmap mremap brk rt_sigreturn rt_sigprocmask rt_sigaction setitimer getitimer clock_gettime "
     "clock_getres gettimeofday time getpid gettid getrandom close exit exit_group sigaltstack sched_yield "
     "restart_syscall getrusage times"
 )
 
 _ZYGOTE_CALLS = _WORKER_CALLS + names(
-    "poll ppoll lseek fstat write newfstatat ioctl clone fork vfork wait4 kill sendmsg recvmsg recvfrom sendto "
+    "madvise poll ppoll lseek fstat write newfstatat ioctl clone fork vfork wait4 kill sendmsg recvmsg recvfrom sendto "
     "close_range dup dup2 dup3 prctl seccomp prlimit64 setrlimit getrlimit set_robust_list rseq fcntl getppid getuid"
 )
 
@@ -37,7 +37,10 @@ _KILLED_CALLS = names(
 _KILL, _ERRNO, _ALLOW = 0x80000000, 0x00050000, 0x7FFF0000
 _LOAD, _EQUAL, _AT_LEAST, _ANY_BIT, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
 _NUMBER, _ARCH, _ARGUMENTS = 0, 4, 16  # offsets in struct seccomp_data; arguments are 8 bytes each, low word first
-_PROT_EXEC, _MAP_SHARED = 4, 1
+_PROT_EXEC = 4
+_SHARED_LOCKED_OR_HUGE = 0x1 | 0x2000 | 0x40000  # memory that the limit of a process does not count, or others lack
+# Don't need, free, (no) huge pages. Others let root mark memory as broken, or show what other processes hold.
+_ADVICE = (4, 8, 14, 15)
 _X32_BIT = 0x40000000
 _SET_MODE_FILTER = 1
 
@@ -85,12 +88,11 @@ def _filter(machine: str, allowed: tuple[str, ...], *, writable: tuple[int, ...]
     if machine == "x86_64":
         code += [_step(_AT_LEAST, 0, 1, _X32_BIT), _give(_KILL)]
     if writable is not None:
-        block = [_step(_LOAD, k=_ARGUMENTS)]
-        for descriptor in writable:
-            block += [_step(_EQUAL, 0, 1, descriptor), _give(_ALLOW)]
-        code += _only(numbers["write"], [*block, _give(_ERRNO | errno.EBADF)])
+        code += _only(numbers["write"], _one_of(0, writable, errno.EBADF))
+        code += _only(numbers["madvise"], _one_of(2, _ADVICE, errno.EPERM))
     protection = [_step(_LOAD, k=_ARGUMENTS + 16), _step(_ANY_BIT, 0, 1, _PROT_EXEC), _give(_KILL)]
-    private = [_step(_LOAD, k=_ARGUMENTS + 24), _step(_ANY_BIT, 0, 1, _MAP_SHARED), _give(_ERRNO | errno.EPERM)]
+    private = [_step(_LOAD, k=_ARGUMENTS + 24), _step(_ANY_BIT, 0, 1, _SHARED_LOCKED_OR_HUGE)]
+    private.append(_give(_ERRNO | errno.EPERM))
     code += _only(numbers["mmap"], [*protection, *([] if share else private), _give(_ALLOW)])
     code += _only(numbers["mprotect"], [*protection, _give(_ALLOW)])
     # clone3 keeps its flags in memory that a filter cannot read; ENOSYS makes the C library use clone instead.
@@ -105,6 +107,14 @@ def _filter(machine: str, allowed: tuple[str, ...], *, writable: tuple[int, ...]
 def _only(number: int, block: list[bytes]) -> list[bytes]:
     """Run a block for one system call; every path through it returns."""
     return [_step(_EQUAL, 0, len(block), number), *block]
+
+
+def _one_of(argument: int, values: tuple[int, ...], otherwise: int) -> list[bytes]:
+    """Allow a call if one of its arguments is among the values, and have it fail otherwise."""
+    block = [_step(_LOAD, k=_ARGUMENTS + 8 * argument)]
+    for value in values:
+        block += [_step(_EQUAL, 0, 1, value), _give(_ALLOW)]
+    return [*block, _give(_ERRNO | otherwise)]
 
 
 def _step(code: int, when_true: int = 0, when_false: int = 0, k: int = 0) -> bytes:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+_LONGEST_LOOK_S = 1.0  # a parent that was stopped itself, or starved, must not take its own absence for the worker's
 
 
 class Watch:
@@ -28,14 +29,20 @@ class Watch:
         self._cpu_s = cpu_s
         self._blocked_s = blocked_s
         self._progress = -1
-        self._since = (0.0, 0.0, 0.0)
-        self._at_start_s = self._ran_s = _scheduled(pid)[0]
+        self._seen = (time.monotonic(), *_scheduled(pid))
+        self._idle_s = 0.0
+        self._since = self._told = (self._seen[1], 0.0)
 
-    @property
-    def used_s(self) -> float:
-        """CPU seconds that the worker has used since the command, as far as that was seen before it ended."""
-        self._ran_s = max(self._ran_s, _scheduled(self._pid)[0])
-        return self._ran_s - self._at_start_s
+    def spent(self) -> tuple[float, float]:
+        """Look at the worker now.
+
+        Returns:
+            CPU seconds that it has used since this was last asked, at first since the command; and seconds in which it
+            neither ran nor waited for a core.
+        """
+        self._look()
+        before, self._told = self._told, (self._seen[1], self._idle_s)
+        return self._told[0] - before[0], self._told[1] - before[1]
 
     def overdue(self, progress: int) -> str | None:
         """Look at the worker now.
@@ -46,16 +53,23 @@ class Watch:
         Returns:
             None, or why it should be killed.
         """
-        now = (time.monotonic(), *_scheduled(self._pid))
+        self._look()
         if progress > self._progress:
-            self._progress, self._since = progress, now
+            self._progress, self._since = progress, (self._seen[1], self._idle_s)
             return None
-        passed, ran, waited = (after - before for after, before in zip(now, self._since, strict=True))
+        ran, idle = self._seen[1] - self._since[0], self._idle_s - self._since[1]
         if ran > self._cpu_s:
             return f"it used {ran:.1f} s of CPU time and could not be interrupted"
-        if passed - ran - waited > self._blocked_s:
-            return f"it was blocked for {passed - ran - waited:.1f} s"
-        return None
+        return f"it was blocked for {idle:.1f} s" if idle > self._blocked_s else None
+
+    def _look(self) -> None:
+        now = (time.monotonic(), *_scheduled(self._pid))
+        passed, ran, waited = (after - before for after, before in zip(now, self._seen, strict=True))
+        if ran < 0:
+            return  # it is gone
+        # Below 0 at times: the kernel adds up a wait for a core when it ends.
+        self._idle_s += min(passed - ran - waited, _LONGEST_LOOK_S)
+        self._seen = now
 
 
 def private_bytes(pid: int) -> int:

@@ -25,6 +25,9 @@ COMMAND = struct.Struct("<IIIIQQ")
 REPLY = struct.Struct("<IQI")
 """Sequence number of the command, next row (LOAD: 1 when loaded), bytes of text that follow."""
 
+MAX_SOURCE = 1 << 20
+"""Bytes of a program's source; what a person or a model writes has a hundredth of it."""
+
 MAX_TEXT = 1000
 """Bytes of text in a reply; with the header it stays below PIPE_BUF, so a reply arrives in one piece."""
 

@@ -67,8 +67,8 @@ def _moved(descriptor: int) -> _socket.socket:
 def _lock(options: Options) -> dict[str, str]:
     """Take every layer asked for; returns {layer: "" or why it is missing}."""
     report = {"memory": _tried(lockdown.first_to_be_killed)}
-    if "user" in options.layers and os.geteuid() == 0:
-        report["user"] = _tried(lockdown.drop_user)
+    if os.geteuid() == 0:
+        report["user"] = _tried(lockdown.drop_user) if "user" in options.layers else "left out on request"
     report["privileges"] = _tried(lockdown.no_new_privileges)
     report["dumps"] = _tried(lockdown.not_dumpable)
     report["landlock"] = _tried(_landlock) if "landlock" in options.layers else "left out on request"

@@ -52,6 +52,15 @@ def test_a_slow_program_is_turned_away_before_it_costs_hours() -> None:
     assert trial.row_s > TERMS.max_row_s
 
 
+@pytest.mark.slow
+def test_a_very_slow_program_is_not_waited_for() -> None:
+    """It is stopped after twice the time of a batch, not after that of the sample."""
+    slow = "def label_function(text):\n    return sum(range(2_000_000)) % 2\n"
+    (trial,) = try_out([slow], TEXTS, num_classes=2, limits=Limits(), max_row_s=0.0005)
+    assert trial.stopped is not None
+    assert "CPU time" in trial.stopped
+
+
 def test_a_program_that_often_fails_is_turned_away() -> None:
     """With the share of rows and the first message, which is what a repair needs."""
     said = problem("def label_function(text):\n    return 0 if text[-1] not in '34' else [][0]\n")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 
 from operators.counts import Counts, CountShard, total
 from operators.errors import OperatorError
-from operators.label import LabelShard, labels_path, list_column, read_counts
+from operators.label import LabelCounts, LabelShard, labels_path, list_column, read_counts
 from operators.posterior import Evidence, soft_labels
 from operators.rows import rows_path
 from operators.schema import Fault
@@ -95,12 +96,19 @@ def test_labels_say_why_there_is_none(tmp_path: Path):
     table = np.zeros((3, 3, 2))
     table[:, 0, 0] = table[:, 1, 1] = 1.0
     evidence = Evidence(table=table, prior=np.array([0.5, 0.5]))
-    step = LabelShard(folder=str(tmp_path), rows="d", program_keys=KEYS, evidence=evidence, digest="e")
+    plain = Evidence(table=3.0 * table[:, :, ::-1], prior=np.array([0.5, 0.5]))
+    step = LabelShard(folder=str(tmp_path), rows="d", program_keys=KEYS, evidence=evidence, majority=plain, digest="e")
     step("s")
-    assert read_counts(labels_path(tmp_path, "s", "e")) == [1, 1]
+    counts = read_counts(labels_path(tmp_path, "s", "e"))
+    assert counts.labels.tolist() == [1, 1]
+    assert counts.against_majority.tolist() == [[0, 1, 0], [1, 0, 0], [0, 0, 1]]
+    assert counts.uncovered == 1
+    doubled = counts + counts
+    assert LabelCounts.from_json(json.dumps(doubled.to_json())).labels.tolist() == [2, 2]
     labels = pq.read_table(labels_path(tmp_path, "s", "e"))
     assert labels.column("id").to_pylist() == [10, 11, 12, 13]
     assert labels.column("label").to_pylist() == [-1, -1, 1, 0]
+    assert labels.column("majority_label").to_pylist() == [-1, -1, 0, 1]
     assert labels.column("reason").to_pylist() == ["tie", "uncovered", "labeled", "labeled"]
     assert labels.column("is_test").to_pylist() == [False, False, True, False]
     np.testing.assert_array_equal(np.array(labels.column("soft_label").to_pylist()), soft_labels(VOTES, evidence))

@@ -65,6 +65,19 @@ def test_memory_is_private_and_never_executable(machine: str) -> None:
 
 
 @pytest.mark.parametrize("machine", MACHINES)
+def test_memory_can_be_given_back_but_not_tampered_with(machine: str) -> None:
+    """Allocators need four kinds of advice; others take pages from the machine, or tell of other processes' pages."""
+    code, numbers = worker_filter(writable=(4,), machine=machine), NUMBERS[machine]
+    for advice in (4, 8, 14, 15):  # don't need, free, huge pages, no huge pages
+        assert verdict(code, machine, numbers["madvise"], 0, 4096, advice) == ALLOW
+    for advice in (9, 12, 18, 100, 101):  # remove, mergeable, wipe on fork, poison, take offline
+        assert verdict(code, machine, numbers["madvise"], 0, 4096, advice) == ERRNO | errno.EPERM
+    for flag in (0x2000, 0x40000):  # locked, from the machine's reserve of huge pages
+        assert verdict(code, machine, numbers["mmap"], 0, 4096, 3, MAP_PRIVATE | flag) == ERRNO | errno.EPERM
+    assert verdict(zygote_filter(machine), machine, numbers["madvise"], 0, 4096, 4) == ALLOW
+
+
+@pytest.mark.parametrize("machine", MACHINES)
 def test_what_is_not_named_fails_softly(machine: str) -> None:
     """A library's lazy import survives EPERM; clone3 is answered as by an old kernel."""
     code = worker_filter(writable=(4,), machine=machine)
