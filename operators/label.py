@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -13,24 +14,77 @@ import pyarrow.parquet as pq
 from operators.commit import commit_table
 from operators.posterior import Evidence, hard_labels, soft_labels
 from operators.rows import rows_path
-from operators.schema import Floats
+from operators.schema import Counts, Floats
 from operators.votes import VoteStore
 
 _COUNTS = b"label_counts"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class LabelCounts:
+    """Rows of labels; a monoid.
+
+    Attributes:
+        against_majority: (k+1, k+1) int64, covered rows by majority vote's label, then by the label model's; the
+            last place is none, for a tie.
+        uncovered: rows without a vote.
+    """
+
+    against_majority: Counts
+    uncovered: int
+
+    @classmethod
+    def zero(cls, num_classes: int) -> LabelCounts:
+        """Return the counts of no rows."""
+        return cls(against_majority=np.zeros((num_classes + 1, num_classes + 1), np.int64), uncovered=0)
+
+    def __add__(self, other: LabelCounts) -> LabelCounts:
+        return LabelCounts(
+            against_majority=self.against_majority + other.against_majority, uncovered=self.uncovered + other.uncovered
+        )
+
+    def to_json(self) -> dict[str, object]:
+        """Return plain values."""
+        return {"against_majority": self.against_majority.tolist(), "uncovered": self.uncovered}
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> LabelCounts:
+        """Read what `to_json` returned, written as JSON."""
+        content = json.loads(text)
+        return cls(
+            against_majority=np.array(content["against_majority"], np.int64), uncovered=int(content["uncovered"])
+        )
+
+    @property
+    def labels(self) -> Counts:
+        """(k,) rows by the label model's hard label."""
+        labels: Counts = self.against_majority.sum(axis=0)[:-1]
+        return labels
 
 
 class LabelShard:
     """Step: write `labels/<shard>-<digest>.parquet`.
 
     Columns: id, soft_label (list of k floats), label (int8, -1 where there is none), confidence (the largest soft
-    label), reason ("labeled", "tie" or "uncovered"), is_test.
+    label), reason ("labeled", "tie" or "uncovered"), majority_label (int8, what majority vote says, -1 for none),
+    is_test.
     """
 
-    def __init__(self, *, folder: str, rows: str, program_keys: Sequence[str], evidence: Evidence, digest: str) -> None:
+    def __init__(
+        self,
+        *,
+        folder: str,
+        rows: str,
+        program_keys: Sequence[str],
+        evidence: Evidence,
+        majority: Evidence,
+        digest: str,
+    ) -> None:
         self._folder = Path(folder)
         self._rows = rows
         self._program_keys = tuple(program_keys)
         self._evidence = evidence
+        self._majority = majority
         self._digest = digest
 
     def __call__(self, item: str) -> bytes:
@@ -39,6 +93,7 @@ class LabelShard:
         votes, _ = VoteStore(self._folder).read(item, self._program_keys)
         soft = soft_labels(votes, self._evidence)
         labels, reasons = hard_labels(soft, votes)
+        plain, _ = hard_labels(soft_labels(votes, self._majority), votes)
         table = pa.table(
             {
                 "id": rows.column("id"),
@@ -46,19 +101,23 @@ class LabelShard:
                 "label": pa.array(labels, pa.int8()),
                 "confidence": pa.array(soft.max(axis=1), pa.float32()),
                 "reason": pa.array(reasons, pa.string()),
+                "majority_label": pa.array(plain, pa.int8()),
                 "is_test": rows.column("is_test"),
             }
         )
-        counts = [int((labels == y).sum()) for y in range(self._evidence.num_classes)]
-        metadata = {_COUNTS: json.dumps(counts)}
+        covered = reasons != "uncovered"
+        changes = np.zeros((self._evidence.num_classes + 1,) * 2, np.int64)
+        # ABSTAIN is -1 and so counts in the last place.
+        np.add.at(changes, (plain[covered], labels[covered]), 1)
+        counts = LabelCounts(against_majority=changes, uncovered=int((~covered).sum()))
+        metadata = {_COUNTS: json.dumps(counts.to_json())}
         commit_table(labels_path(self._folder, item, self._digest), table.replace_schema_metadata(metadata))
         return b""
 
 
-def read_counts(path: Path) -> list[int]:
-    """Return how many rows of a labeled shard have each class as hard label, (k,)."""
-    counts: list[int] = json.loads(pq.read_schema(path).metadata[_COUNTS])
-    return counts
+def read_counts(path: Path) -> LabelCounts:
+    """Return the counts of a labeled shard."""
+    return LabelCounts.from_json(pq.read_schema(path).metadata[_COUNTS])
 
 
 def labels_path(folder: Path, shard_key: str, digest: str) -> Path:

@@ -79,6 +79,30 @@ class StageFigures:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """Rows that majority vote and the label model label otherwise; class names, None for no label (a tie)."""
+
+    majority_vote: str | None
+    label_model: str | None
+    rows: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Disagreement:
+    """Where the label model overrules majority vote, over the covered rows.
+
+    Attributes:
+        rows: with another label.
+        fraction: of the covered rows, 0..1; None where no row is covered.
+        changes: by kind, the most frequent first.
+    """
+
+    rows: int
+    fraction: float | None
+    changes: tuple[Change, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Money:
     """What the language model cost, and what it would cost to ask it for each row.
 
@@ -131,6 +155,7 @@ class Samples:
 
     most_certain: tuple[Sample, ...] = ()
     most_contested: tuple[Sample, ...] = ()
+    overruled: tuple[Sample, ...] = ()
     uncovered: tuple[Sample, ...] = ()
 
 
@@ -165,6 +190,7 @@ class Report:
     metrics: MetricsByModel | None
     metrics_reason: str | None
     label_model: LabelModelFigures
+    disagreement: Disagreement | None = None
     end_model: Mapping[str, Any] | None
     stages: Mapping[str, StageFigures]
     money: Money

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from dataclasses import dataclass
 
@@ -10,7 +11,7 @@ from engine.stages.corpus import Corpus
 from engine.stages.fit import Models
 from engine.stages.votes import Voted
 from engine.store import digest_of
-from operators.label import LabelShard, labels_path, read_counts
+from operators.label import LabelCounts, LabelShard, labels_path, read_counts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,36 +20,37 @@ class Labeled:
 
     Attributes:
         digest: in the names of the label files.
-        counts: (k,) rows by hard label.
+        counts: rows by hard label, ours and majority vote's.
     """
 
     digest: str
-    counts: tuple[int, ...]
+    counts: LabelCounts
 
 
 def label(ctx: Context, corpus: Corpus, voted: Voted, models: Models) -> Labeled:
     """Write the labels of every shard."""
     start = time.perf_counter()
-    name = digest_of("labels", 1, corpus.rows, models.digest)
+    name = digest_of("labels", 2, corpus.rows, models.digest)
     digest = digest_of("label", name, corpus.keys)
     paths = {key: labels_path(ctx.run.path, key, name) for key in corpus.keys}
     missing = [key for key, path in paths.items() if not path.exists()]
     record = ctx.reuse("label", digest, complete=not missing)
     if record is not None:
-        return Labeled(digest=name, counts=tuple(record.result["counts"]))
+        return Labeled(digest=name, counts=LabelCounts.from_json(json.dumps(record.result["counts"])))
     args = {
         "folder": str(ctx.run.path),
         "rows": corpus.rows,
         "program_keys": voted.keys,
         "evidence": models.chosen.evidence,
+        "majority": models.majority.evidence,
         "digest": name,
     }
     for _ in ctx.stream("label", missing, LabelShard, step_args=args):
         pass
     # `labels/` is read as one dataset, so it holds the labels of this state of the run alone.
     ctx.run.keep_only("labels", paths.values())
-    counts = [sum(column) for column in zip(*(read_counts(paths[key]) for key in corpus.keys), strict=True)]
+    counts = sum((read_counts(paths[key]) for key in corpus.keys), start=LabelCounts.zero(ctx.task.num_classes))
     files = [paths[key].name for key in corpus.keys]
     rows = sum(shard.num_rows for shard in corpus.shards if shard.key in set(missing))
-    ctx.finish("label", digest=digest, since=start, rows=rows, result={"counts": counts, "files": files})
-    return Labeled(digest=name, counts=tuple(counts))
+    ctx.finish("label", digest=digest, since=start, rows=rows, result={"counts": counts.to_json(), "files": files})
+    return Labeled(digest=name, counts=counts)

@@ -6,18 +6,17 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 import numpy as np
-import pyarrow.parquet as pq
 
 from engine.metrics import figures
 from engine.reporting.report import (
+    Change,
     ClassBalance,
+    Disagreement,
     LabelModelFigures,
     MetricsByModel,
     Money,
     ProgramFigures,
     Report,
-    Sample,
-    Samples,
     SandboxFigures,
     StageFigures,
     write_report,
@@ -30,15 +29,10 @@ from engine.stages.evaluate import Evaluation
 from engine.stages.fit import Models
 from engine.stages.label import Labeled
 from engine.stages.money import spending
+from engine.stages.samples import pick
 from engine.stages.votes import Voted
 from engine.store import digest_of
 from engine.synthesis.programs import provenance
-from operators.corpus.read import read_shard
-from operators.label import labels_path
-
-_SAMPLED_SHARDS = 3
-_SAMPLES = 5
-_EXCERPT_CHARS = 300
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +63,7 @@ def report(ctx: Context, parts: Parts) -> Report:
         null_texts=parts.corpus.counts.null_texts,
         coverage=(used.train + used.test).coverage,
         class_balance=ClassBalance(source=_balance_source(ctx), values=prior),
-        label_distribution=dict(zip(task.class_names, parts.labeled.counts, strict=True)),
+        label_distribution=dict(zip(task.class_names, parts.labeled.counts.labels.tolist(), strict=True)),
         programs=tuple(_program(ctx, parts, j) for j in range(len(names))),
         faults=faults,
         quarantined=parts.voted.quarantined,
@@ -82,6 +76,7 @@ def report(ctx: Context, parts: Parts) -> Report:
             warnings=chosen.warnings,
             diagnostics={} if chosen.diagnostics is None else asdict(chosen.diagnostics),
         ),
+        disagreement=_disagreement(ctx, parts),
         end_model=parts.end_model.facts,
         stages=_stages(ctx),
         money=_money(ctx, parts),
@@ -94,7 +89,7 @@ def report(ctx: Context, parts: Parts) -> Report:
         ),
         versions=ctx.run.noted("versions"),
         warnings=tuple(ctx.warnings),
-        samples=_samples(ctx, parts),
+        samples=pick(ctx, parts.corpus, parts.labeled),
     )
     # Which stages were reused is said on the terminal; the report keeps saying how they were computed.
     said = content.to_json()
@@ -164,6 +159,21 @@ def _metrics(ctx: Context, parts: Parts) -> MetricsByModel | None:
     return MetricsByModel(**made)
 
 
+def _disagreement(ctx: Context, parts: Parts) -> Disagreement:
+    counts = parts.labeled.counts.against_majority
+    names = [*ctx.task.class_names, None]
+    changed = counts - np.diag(np.diag(counts))
+    order = sorted(zip(*np.nonzero(changed), strict=True), key=lambda place: (-changed[place], place))
+    return Disagreement(
+        rows=int(changed.sum()),
+        fraction=float(changed.sum() / counts.sum()) if counts.any() else None,
+        changes=tuple(
+            Change(majority_vote=names[plain], label_model=names[ours], rows=int(changed[plain, ours]))
+            for plain, ours in order
+        ),
+    )
+
+
 def _stages(ctx: Context) -> dict[str, StageFigures]:
     stages = {}
     for name, status in ctx.statuses.items():
@@ -182,46 +192,6 @@ def _money(ctx: Context, parts: Parts) -> Money:
         num_rows=parts.corpus.counts.rows,
         text_bytes=parts.corpus.counts.text_bytes,
     )
-
-
-def _samples(ctx: Context, parts: Parts) -> Samples:
-    """Pick rows to look at from a few shards spread over the corpus: enough for people, and of bounded size."""
-    shards = parts.corpus.shards
-    places = sorted({round(i * (len(shards) - 1) / max(1, _SAMPLED_SHARDS - 1)) for i in range(_SAMPLED_SHARDS)})
-    certain: list[tuple[float, Sample]] = []
-    contested: list[tuple[float, Sample]] = []
-    uncovered: list[Sample] = []
-    names = ctx.task.class_names
-    for place in places:
-        shard = shards[place]
-        texts = read_shard(shard, text=ctx.task.columns.text, id=ctx.task.columns.id).column("text")
-        labels = pq.read_table(labels_path(ctx.run.path, shard.key, parts.labeled.digest))
-        confidence = labels.column("confidence").to_numpy()
-        reasons = np.array(labels.column("reason").to_pylist(), dtype=object)
-
-        def sample(row: int, texts: Any = texts, labels: Any = labels) -> Sample:
-            text, label = texts[row].as_py(), labels.column("label")[row].as_py()
-            return Sample(
-                id=labels.column("id")[row].as_py(),
-                text=None if text is None else text[:_EXCERPT_CHARS],
-                label=None if label < 0 else names[label],
-                confidence=float(labels.column("confidence")[row].as_py()),
-            )
-
-        covered = np.flatnonzero(reasons != "uncovered")
-        order = covered[np.argsort(confidence[covered], kind="stable")]
-        contested += [(float(confidence[row]), sample(row)) for row in order[:_SAMPLES].tolist()]
-        certain += [(-float(confidence[row]), sample(row)) for row in order[::-1][:_SAMPLES].tolist()]
-        uncovered += [sample(row) for row in np.flatnonzero(reasons == "uncovered")[:_SAMPLES].tolist()]
-    return Samples(
-        most_certain=tuple(s for _, s in sorted(certain, key=_first)[:_SAMPLES]),
-        most_contested=tuple(s for _, s in sorted(contested, key=_first)[:_SAMPLES]),
-        uncovered=tuple(uncovered[:_SAMPLES]),
-    )
-
-
-def _first(pair: tuple[float, Sample]) -> tuple[float, str]:
-    return pair[0], str(pair[1].id)
 
 
 def _number(value: Any) -> float | None:

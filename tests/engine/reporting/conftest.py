@@ -9,7 +9,9 @@ import pytest
 
 from engine.metrics import Metrics, figures
 from engine.reporting.report import (
+    Change,
     ClassBalance,
+    Disagreement,
     LabelModelFigures,
     MetricsByModel,
     Money,
@@ -66,6 +68,9 @@ def some_report(**changes: Any) -> Report:
         "rejected_programs": {"bad": ("imports os",)},
         "metrics": MetricsByModel(majority_vote=metrics, label_model=metrics, end_model=metrics),
         "metrics_reason": None,
+        "disagreement": Disagreement(
+            rows=2, fraction=0.5, changes=(Change(majority_vote="ham", label_model=None, rows=2),)
+        ),
         "label_model": LabelModelFigures(method="moment_matching", prior={"ham": 0.6, "spam": 0.4}),
         "end_model": {"features": "hashed_ngrams", "regularization": 1e-5, "losses": [0.5, 0.4]},
         "stages": {
