@@ -24,8 +24,7 @@ demo: install
 
 test: install
 	$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadscope -m "not slow and not gpu and not network"
-	$(BIN)/python -m pytest -m "slow and not gpu and not network" --ignore tests/end_to_end
-	$(BIN)/python -m pytest -n $(TEST_WORKERS) -m "slow and not gpu and not network" tests/end_to_end
+	$(BIN)/python -m pytest -n $(TEST_WORKERS) -m "slow and not gpu and not network"
 
 # GPU and network tests skip themselves with a reason where there is none.
 test-all: install

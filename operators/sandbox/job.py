@@ -109,8 +109,11 @@ class Job:
 
     def outcome(self, program: int) -> tuple[npt.NDArray[np.int8], npt.NDArray[np.uint8]]:
         """Return votes and faults of a program, as they are now: (rows,) int8, (rows,) uint8."""
-        votes, faults = self._results.read(program, num_classes=self._num_classes)
-        stopped = self._stopped_at[program]
+        return self._checked(program, slice(None))
+
+    def _checked(self, program: int, rows: slice) -> tuple[npt.NDArray[np.int8], npt.NDArray[np.uint8]]:
+        votes, faults = self._results.read(program, rows, num_classes=self._num_classes)
+        stopped = self._stopped_at[program, rows]
         votes[stopped != 0] = ABSTAIN
         return votes, np.where(stopped != 0, stopped, faults)
 
@@ -155,7 +158,7 @@ class Job:
                 self._steps.appendleft(replace(step, start=number))
             self._judge(step.program, number, too_long)
             assert self._worker is not None  # it has just answered
-            if private_bytes(self._worker.pid) > self._limits.recycle_bytes:
+            if self._steps and private_bytes(self._worker.pid) > self._limits.recycle_bytes:
                 self._end_worker()
                 self._start_over()
                 return
@@ -181,7 +184,7 @@ class Job:
             self._quarantine(program, reached, too_long)
         elif reached >= limits.sample_rows and not record.judged:
             record.judged = True
-            faults = self.outcome(program)[1][: limits.sample_rows]
+            faults = self._checked(program, slice(0, limits.sample_rows))[1]
             fraction = float(np.isin(faults, (Fault.EXCEPTION, Fault.MEMORY, Fault.BAD_LABEL)).mean())
             if fraction > limits.max_error_fraction:
                 self._quarantine(program, reached, f"{fraction:.0%} of its first {limits.sample_rows} rows failed")

@@ -21,7 +21,9 @@ from operators.schema import ABSTAIN, Fault
 # A worker that could shrink the file would end its parent with SIGBUS at the next read.
 _FIXED = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW
 
-_FAULTS = [Fault.NONE, Fault.EXCEPTION, Fault.TIMEOUT, Fault.MEMORY, Fault.BAD_LABEL]  # what a worker may report
+_FORGED = np.ones(256, bool)
+"""By code, whether a worker may not report it; looked up, which is ten times as fast as asking for a set."""
+_FORGED[[Fault.NONE, Fault.EXCEPTION, Fault.TIMEOUT, Fault.MEMORY, Fault.BAD_LABEL]] = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,9 +31,9 @@ class Texts:
     """The rows that have a text, sealed in a file.
 
     Attributes:
-        descriptor: of the file: rows + 1 int64 offsets, then UTF-8.
+        descriptor: of the file: rows + 1 int64 offsets, then the texts, framed as `runner.decoded` reads them.
         size: of the file in bytes.
-        offsets: (rows + 1,) int64.
+        offsets: (rows + 1,) int64, of the framed texts.
         kept: (rows,) int64, the places of these rows among all.
         total: number of all rows, nulls included.
     """
@@ -79,13 +81,34 @@ def pack(texts: Sequence[str | None] | pa.Array | pa.ChunkedArray) -> Texts:
     else:
         offsets, data, kept = _of_strings(texts)
         total = len(texts)
+    offsets, data = _framed(offsets, data)
     descriptor = os.memfd_create("texts", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-    for part in (memoryview(offsets.tobytes()), memoryview(data)):
+    for part in (memoryview(offsets.tobytes()), memoryview(data.data)):
         while part:
             part = part[os.write(descriptor, part) :]
     fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, _FIXED | fcntl.F_SEAL_WRITE)
-    size = offsets.nbytes + len(memoryview(data))
+    size = offsets.nbytes + data.nbytes
     return Texts(descriptor=descriptor, size=size, offsets=offsets, kept=kept, total=total)
+
+
+def _framed(
+    offsets: npt.NDArray[np.int64], data: bytes | pa.Buffer
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint8]]:
+    """Put before each text what marshal knows it by, the letter u and its length as int32.
+
+    A worker then has a list of texts by one call, in half the time of decoding each. It costs the parent once what it
+    saves each program.
+    """
+    rows = len(offsets) - 1
+    framed = offsets + wire.TEXT_HEADER * np.arange(rows + 1)
+    content = np.empty(int(framed[-1]), np.uint8)
+    headers = framed[:-1, None] + np.arange(wire.TEXT_HEADER)
+    is_text = np.ones(len(content), bool)
+    is_text[headers] = False
+    content[is_text] = np.frombuffer(data, np.uint8)
+    content[headers[:, 0]] = ord("u")
+    content[headers[:, 1:]] = np.diff(offsets).astype("<i4").view(np.uint8).reshape(rows, 4)
+    return framed, content
 
 
 def _of_arrow(array: pa.Array) -> tuple[npt.NDArray[np.int64], bytes | pa.Buffer, npt.NDArray[np.int64]]:
@@ -138,11 +161,13 @@ class Results:
         self.faults = np.frombuffer(shared, np.uint8, cells, half).reshape(programs, rows)
         self.votes.fill(wire.PENDING)
 
-    def read(self, program: int, *, num_classes: int) -> tuple[npt.NDArray[np.int8], npt.NDArray[np.uint8]]:
+    def read(
+        self, program: int, rows: slice, *, num_classes: int
+    ) -> tuple[npt.NDArray[np.int8], npt.NDArray[np.uint8]]:
         """Copy a program's votes and faults, then check the copy: a faulted cell abstains, others hold votes."""
-        votes, faults = self.votes[program].copy(), self.faults[program].copy()
+        votes, faults = self.votes[program, rows].copy(), self.faults[program, rows].copy()
         wrong = (votes < ABSTAIN) | (votes >= num_classes)
-        faults[~np.isin(faults, _FAULTS) | (wrong & (faults == Fault.NONE))] = Fault.BAD_LABEL
+        faults[_FORGED[faults] | (wrong & (faults == Fault.NONE))] = Fault.BAD_LABEL
         votes[faults != Fault.NONE] = ABSTAIN
         return votes, faults
 

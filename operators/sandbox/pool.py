@@ -166,7 +166,7 @@ class Sandbox:
                     active.remove((first, job))
                     for place, record in enumerate(job.records):
                         records[first + place] = record
-                        cell = (texts.kept, first + place)
+                        cell = (slice(None) if texts.rows == texts.total else texts.kept, first + place)
                         votes[cell], faults[cell] = job.outcome(place)
         finally:
             for _, job in active:

@@ -7,12 +7,13 @@ by the handler itself, so a program that catches the exception gains no vote by 
 
 from __future__ import annotations
 
+import marshal
 import signal
 from itertools import pairwise
 from typing import Any
 
 from .namespace import Program
-from .wire import BAD_LABEL, EXCEPTION, MAX_TEXT, MEMORY, TIMEOUT
+from .wire import BAD_LABEL, EXCEPTION, MAX_TEXT, MEMORY, TEXT_HEADER, TIMEOUT
 
 _ABSTAIN = -1
 _MAX_SHOWN = 200
@@ -23,7 +24,11 @@ class RowTimeout(BaseException):
 
 
 class Runner:
-    """Applies programs to rows and writes votes and faults into shared memory."""
+    """Applies programs to rows and writes votes and faults into shared memory.
+
+    Attributes:
+        timeouts_left: rows that may still run out of time before a run ends.
+    """
 
     def __init__(self, *, tick_s: float, need: int) -> None:
         self.need = need
@@ -32,7 +37,7 @@ class Runner:
         self._last = -1
         self._still = 0
         self._timed_out = -1
-        self._timeouts_left = 0
+        self.timeouts_left = 0
         self._ended = False
         self._text = b""
 
@@ -44,9 +49,8 @@ class Runner:
         votes: memoryview,
         faults: memoryview,
         start: int,
-        timeouts_left: int,
     ) -> tuple[int, bytes]:
-        """Apply a program to consecutive rows.
+        """Apply a program to consecutive rows, until `timeouts_left` of them ran out of time.
 
         Args:
             call: the program.
@@ -54,14 +58,13 @@ class Runner:
             votes: int8 of all rows; those run are written.
             faults: uint8 of all rows, 0 before.
             start: number of the first row.
-            timeouts_left: end after so many rows that ran out of time.
 
         Returns:
             the first row not run, which is short of the end after a MemoryError too (the parent may want a fresh
             worker), and the text of the first fault.
         """
         self._votes, self._faults, self._stop = votes, faults, start + len(texts)
-        self._timeouts_left, self._ended, self._text = timeouts_left, False, b""
+        self._ended, self._text = self.timeouts_left <= 0, b""
         row = start
         # Each time, since another program of the group may have put a handler of its own there.
         signal.signal(signal.SIGPROF, self._tick)
@@ -74,6 +77,7 @@ class Runner:
             except RowTimeout:
                 row = self._timed_out + 1
         signal.setitimer(signal.ITIMER_PROF, 0)
+        self._todo = []  # what is decoded next takes the memory of these rows
         return row, self._text
 
     def _stretch(self, call: Program, row: int) -> int:
@@ -119,9 +123,9 @@ class Runner:
             self._timed_out = row
             self._votes[row] = _ABSTAIN
             self._faults[row] = TIMEOUT
-            self._timeouts_left -= 1
+            self.timeouts_left -= 1
             self._text = self._text or b"RowTimeout: the row used up its time"
-            if self._timeouts_left <= 0:
+            if self.timeouts_left <= 0:
                 self._ended = True
                 self._todo.clear()
         raise RowTimeout
@@ -147,22 +151,17 @@ def _described(vote: object) -> str:
 
 
 def decoded(texts: memoryview, *, rows: int, start: int, stop: int) -> list[str]:
-    """Read rows out of the shared texts: rows + 1 int64 offsets, then UTF-8."""
+    """Read rows out of the shared texts: rows + 1 int64 offsets, then the texts, each behind its header."""
     if stop <= start:
         return []
     base = 8 * (rows + 1)
-    offsets = texts[8 * start : 8 * (stop + 1)].cast("q").tolist()
-    data = bytes(texts[base + offsets[0] : base + offsets[-1]])
+    offsets = texts[8 * start : 8 * (stop + 1)].cast("q")
     first = offsets[0]
-    spans = pairwise(offsets)
-    if data.isascii():
-        text = data.decode("ascii")
-        return [text[a - first : b - first] for a, b in spans]
-    return [_text(data[a - first : b - first]) for a, b in spans]
-
-
-def _text(data: bytes) -> str:
+    data = texts[base + first : base + offsets[-1]]
     try:
-        return data.decode("utf-8", "surrogatepass")
-    except UnicodeDecodeError:
-        return data.decode("utf-8", "replace")
+        # As marshal writes a list of strings. The bytes are the parent's; no program can change them.
+        found: list[str] = marshal.loads(b"".join((b"[", (stop - start).to_bytes(4, "little"), data)))
+    except (ValueError, EOFError):  # a text that is not UTF-8
+        header = TEXT_HEADER
+        return [bytes(data[a - first + header : b - first]).decode("utf-8", "replace") for a, b in pairwise(offsets)]
+    return found

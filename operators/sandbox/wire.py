@@ -28,6 +28,9 @@ REPLY = struct.Struct("<IQI")
 MAX_SOURCE = 1 << 20
 """Bytes of a program's source; what a person or a model writes has a hundredth of it."""
 
+TEXT_HEADER = 5
+"""Bytes before each shared text: the letter u and the length as int32, which is how marshal writes a string."""
+
 MAX_TEXT = 1000
 """Bytes of text in a reply; with the header it stays below PIPE_BUF, so a reply arrives in one piece."""
 

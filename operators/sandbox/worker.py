@@ -12,6 +12,9 @@ from . import lockdown, namespace, seccomp, wire
 from .probes import PROBES, attempt
 from .runner import Runner, decoded, described
 
+_PIECE_ROWS = 1024
+"""Rows decoded at a time for a program alone: they are used while they are still in the processor's cache."""
+
 _SPARE = 20  # above every descriptor that is in use
 
 
@@ -43,12 +46,14 @@ class Options:
         need: ticks without a change after which a row is stopped.
         restricted: whether programs get the small namespace.
         layers: "landlock", "seccomp" and "user" as far as they are to be used.
+        filter: of seccomp, made once.
     """
 
     tick_s: float
     need: int
     restricted: bool
     layers: tuple[str, ...]
+    filter: bytes
 
 
 def work(descriptors: list[int], order: Order, options: Options) -> None:
@@ -71,7 +76,7 @@ def work(descriptors: list[int], order: Order, options: Options) -> None:
     os.closerange(wire.REPLIES + 1, 256)
     lockdown.limit_resources(memory_bytes=order.memory_bytes + order.text_bytes + result_bytes)
     if "seccomp" in options.layers:
-        seccomp.install(seccomp.worker_filter(writable=(1, 2, wire.REPLIES)))
+        seccomp.install(options.filter)
     random.seed(order.seed)
     _serve(texts, results, order, options)
 
@@ -95,17 +100,20 @@ def _serve(texts: memoryview, results: memoryview, order: Order, options: Option
             except BaseException as error:
                 done, text = 0, described(error)
         elif kind == wire.RUN:
-            if current != (start, stop):
-                batch, current = decoded(texts, rows=rows, start=start, stop=stop), (start, stop)
             own = slice(program * rows, (program + 1) * rows)
-            done, text = runner.run(
-                programs[program],
-                batch,
-                votes=votes[own],
-                faults=faults[own],
-                start=start,
-                timeouts_left=timeouts_left,
-            )
+            # A group comes back to the same rows, program after program.
+            piece = _PIECE_ROWS if order.programs == 1 else stop - start
+            runner.timeouts_left = timeouts_left
+            done = start
+            while done < stop:
+                end = min(stop, done + piece)
+                if current != (done, end):
+                    batch, current = [], (done, end)
+                    batch = decoded(texts, rows=rows, start=done, stop=end)
+                done, message = runner.run(programs[program], batch, votes=votes[own], faults=faults[own], start=done)
+                text = text or message
+                if done < end or runner.timeouts_left <= 0:
+                    break
         else:
             done = int(attempt(PROBES[program]))
         os.write(wire.REPLIES, wire.REPLY.pack(sequence, done, len(text)) + text)

@@ -30,7 +30,10 @@ def main(arguments: list[str]) -> None:
     """
     socket = _moved(int(arguments[0]))
     settings = json.loads(arguments[1])
-    options = Options(**{**settings, "layers": tuple(settings["layers"])})
+    options = Options(
+        **{**settings, "layers": tuple(settings["layers"])},
+        filter=seccomp.worker_filter(writable=(1, 2, wire.REPLIES)),
+    )
     namespace.preload()
     base = lockdown.address_space()
     report = _lock(options)

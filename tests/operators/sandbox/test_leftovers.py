@@ -155,5 +155,5 @@ def test_ctrl_c_ends_all(tmp_path: Path) -> None:
         wait_for(lambda: sandbox_at_work(tmp_path), seconds=60)
         started |= (everything := family(process.pid))
         os.killpg(process.pid, signal.SIGINT)
-        assert process.wait(60) != 0
+        assert process.wait(120) != 0
         all_gone(everything, seconds=60)
