@@ -133,10 +133,9 @@ class Job:
             cpu_s = limits.kill_after_s
             if step.start == step.first:
                 self.records[step.program].begin_batch()
-            left = max(0, limits.max_timeouts - self._results.timeouts(step.program))  # a program may forge its own
+            left = max(0, limits.max_timeouts - self.records[step.program].timeouts)  # a program may forge its own
             worker.command(wire.RUN, step.program, start=step.start, stop=step.stop, timeouts_left=left)
         self._watch = Watch(worker.pid, cpu_s=cpu_s, blocked_s=limits.blocked_s)
-        self._watch.overdue(0)
 
     def _accept(self, number: int, text: str) -> None:
         step = self._steps.popleft()
@@ -154,6 +153,7 @@ class Job:
             record.message = (
                 record.message or text or self._results.wrong_label(step.program, step.start, number, self._num_classes)
             )
+            record.timeouts += self._results.timeouts(step.program, step.start, number)
             if number < step.stop:
                 self._steps.appendleft(replace(step, start=number))
             self._judge(step.program, number, too_long)
@@ -177,9 +177,9 @@ class Job:
     def _judge(self, program: int, reached: int, too_long: str | None) -> None:
         """Quarantine a program that has run up to a row, if it is too slow or wrong too often."""
         limits, record = self._limits, self.records[program]
-        timeouts = self._results.timeouts(program)
-        if timeouts >= limits.max_timeouts:
-            self._quarantine(program, reached, f"{timeouts} rows ran out of time ({limits.row_timeout_s:g} s each)")
+        if record.timeouts >= limits.max_timeouts:
+            why = f"{record.timeouts} rows ran out of time ({limits.row_timeout_s:g} s each)"
+            self._quarantine(program, reached, why)
         elif too_long:
             self._quarantine(program, reached, too_long)
         elif reached >= limits.sample_rows and not record.judged:
@@ -200,9 +200,11 @@ class Job:
         too_long = self._charge(step)
         code = self._end_worker()
         row = min(self._reached(), max(step.start, step.stop - 1))
+        record = self.records[step.program]
         if code is None and self._lost_at != (step.program, row):
             # It went down with the zygote, which need not be this program's doing; at the second time it is.
             self._lost_at = (step.program, row)
+            record.timeouts += self._results.timeouts(step.program, step.start, row)
             self._steps[0] = replace(step, start=row)
             self._start_over()
             return
@@ -215,7 +217,7 @@ class Job:
         if step.kind == wire.LOAD:
             self._refuse(step.program, f"while it was loaded, {why}")
         else:
-            record = self.records[step.program]
+            record.timeouts += self._results.timeouts(step.program, step.start, row + 1)
             record.kills += 1
             record.message = record.message or why
             self._stopped_at[step.program, row] = fault

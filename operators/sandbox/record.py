@@ -39,6 +39,7 @@ class Record:
         load_error: why it was never run.
         loaded: whether it ever was.
         judged: whether its first rows have been looked at.
+        timeouts: rows that ran out of time, by the worker's own account.
         kills: rows that had to be killed.
         cpu_s: CPU seconds over all rows.
         batch_cpu_s: CPU seconds in the present batch, those of loading it again for what is left of it included.
@@ -50,6 +51,7 @@ class Record:
     load_error: str | None = None
     loaded: bool = False
     judged: bool = False
+    timeouts: int = 0
     kills: int = 0
     cpu_s: float = 0.0
     batch_cpu_s: float = 0.0
