@@ -115,7 +115,7 @@ class ProgramsSpec(TaskModel):
 class LabelModelSpec(TaskModel):
     """How votes become soft labels; majority vote is always computed beside it."""
 
-    method: Literal["moment_matching", "majority_vote"] = "moment_matching"
+    method: Literal["moment_matching", "majority_vote", "weighted_vote", "dawid_skene", "triplets"] = "moment_matching"
 
 
 class EndModelSpec(TaskModel):

@@ -1,6 +1,6 @@
-"""What is counted over a shard's label matrix: moments for the label model, tallies for people.
+"""What is counted over a shard's label matrix: moments and patterns for the label model, tallies for people.
 
-Moments are of training rows alone; test rows are tallied apart, so that the report can describe both.
+Moments and patterns are of training rows alone; test rows are tallied apart, so that the report can describe both.
 """
 
 from __future__ import annotations
@@ -16,22 +16,28 @@ import pyarrow.parquet as pq
 
 from operators.commit import commit
 from operators.moments import Moments
+from operators.patterns import Patterns
 from operators.rows import rows_path
 from operators.tally import Tally
 from operators.votes import VoteStore
 
+_FORMAT = "2"
+"""Of the files; another is another name, so that files of an older kind are counted anew."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Counts:
-    """Moments and tallies of some rows; a monoid.
+    """Moments, patterns and tallies of some rows; a monoid.
 
     Attributes:
         moments: of the training rows.
+        patterns: of the training rows.
         train: tally of the training rows.
         test: tally of the test rows.
     """
 
     moments: Moments
+    patterns: Patterns
     train: Tally
     test: Tally
 
@@ -39,15 +45,22 @@ class Counts:
     def zero(cls, num_programs: int, num_classes: int) -> Counts:
         """Return the counts of no rows."""
         tally = Tally.zero(num_programs, num_classes)
-        return cls(moments=Moments.zero(num_programs, num_classes), train=tally, test=tally)
+        moments, patterns = Moments.zero(num_programs, num_classes), Patterns.zero(num_programs)
+        return cls(moments=moments, patterns=patterns, train=tally, test=tally)
 
     def __add__(self, other: Counts) -> Counts:
-        return Counts(moments=self.moments + other.moments, train=self.train + other.train, test=self.test + other.test)
+        return Counts(
+            moments=self.moments + other.moments,
+            patterns=self.patterns + other.patterns,
+            train=self.train + other.train,
+            test=self.test + other.test,
+        )
 
     def to_bytes(self) -> bytes:
         """Write as JSON with the parts in base 64."""
         parts = {
             "moments": self.moments.to_bytes(),
+            "patterns": self.patterns.to_bytes(),
             "train": self.train.to_bytes(),
             "test": self.test.to_bytes(),
         }
@@ -59,6 +72,7 @@ class Counts:
         parts = {name: b64decode(part) for name, part in json.loads(data).items()}
         return cls(
             moments=Moments.from_bytes(parts["moments"]),
+            patterns=Patterns.from_bytes(parts["patterns"]),
             train=Tally.from_bytes(parts["train"]),
             test=Tally.from_bytes(parts["test"]),
         )
@@ -82,6 +96,7 @@ class CountShard:
         k = self._num_classes
         counts = Counts(
             moments=Moments.of(votes[~is_test], k),
+            patterns=Patterns.of(votes[~is_test], k),
             train=Tally.of(votes[~is_test], faults[~is_test], k),
             test=Tally.of(votes[is_test], faults[is_test], k),
         )
@@ -95,7 +110,7 @@ class CountShard:
 
 def counts_path(folder: Path, shard_key: str, *, rows: str, program_keys: Sequence[str]) -> Path:
     """Where the counts of a shard stand; the split and the order of the programs are part of the name."""
-    name = hashlib.sha256("\n".join([rows, *program_keys]).encode()).hexdigest()[:16]
+    name = hashlib.sha256("\n".join([_FORMAT, rows, *program_keys]).encode()).hexdigest()[:16]
     return folder / "counts" / f"{shard_key}-{name}.json"
 
 

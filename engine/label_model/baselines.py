@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from engine.label_model.identifiability import doubtful_votes, refuse_nothing
-from engine.label_model.model import LabelModel
+from engine.label_model.model import LabelModel, given_vote
 from engine.label_model.prior import check_balance
 from operators.moments import Moments
 from operators.posterior import Evidence
@@ -72,10 +72,13 @@ def _vote(moments: Moments, *, weights: Floats, class_balance: tuple[float, ...]
     strength = 1.0 + float(np.log(prior.max() / prior.min()))
     table = np.zeros((m, k + 1, k))
     table[:, np.arange(k), np.arange(k)] = strength * weights[:, None]
+    evidence = Evidence(table=table, prior=prior)
     return LabelModel(
-        evidence=Evidence(table=table, prior=prior),
+        evidence=evidence,
         method=method,
         vote_rates=moments.first / moments.num_rows,
+        given_vote=given_vote(evidence),
+        class_balance=evidence.prior,
         vote_weights=np.ones((m, k)),
         warnings=doubtful_votes(moments),
     )

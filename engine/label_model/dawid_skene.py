@@ -10,9 +10,8 @@ from __future__ import annotations
 import numpy as np
 from scipy import sparse
 
-from engine.errors import LabelModelError
 from engine.label_model.identifiability import doubtful_votes, refuse_nothing
-from engine.label_model.model import LabelModel
+from engine.label_model.model import LabelModel, given_vote
 from engine.label_model.prior import check_balance
 from operators.moments import Moments
 from operators.patterns import Patterns
@@ -38,23 +37,13 @@ def dawid_skene(moments: Moments, patterns: Patterns, *, class_balance: tuple[fl
     Raises:
         ValueError: `class_balance` is no balance of the k classes, or the patterns are of other rows.
         NotIdentifiable: there is no row or no program.
-        LabelModelError: the rows have too many patterns to be kept.
 
     Reference:
         A. P. Dawid and A. M. Skene, Maximum likelihood estimation of observer error-rates using the EM algorithm,
         1979, equations 2.3 to 2.5; with a Dirichlet prior on each row of a confusion matrix.
     """
     refuse_nothing(moments)
-    if patterns.num_rows != moments.num_rows or patterns.num_programs != moments.num_programs:
-        raise ValueError(
-            f"patterns of {patterns.num_rows} rows and {patterns.num_programs} programs stand beside moments of "
-            f"{moments.num_rows} and {moments.num_programs}"
-        )
-    if not patterns.complete:
-        raise LabelModelError(
-            f"{moments.num_rows} rows of {moments.num_programs} programs hold too many patterns for Dawid-Skene; use "
-            "moment matching, which needs pairs of votes alone"
-        )
+    patterns.check_goes_with(moments.num_rows, moments.num_programs)
     m, k = moments.num_programs, moments.num_classes
     given = None if class_balance is None else check_balance(class_balance, k)
     covered = (patterns.votes != ABSTAIN).any(axis=1)
@@ -72,12 +61,24 @@ def dawid_skene(moments: Moments, patterns: Patterns, *, class_balance: tuple[fl
         table, prior = _maximised(cast, counts, posterior, m, given)
         if change < _CONVERGED:
             break
+    evidence = Evidence(table=np.concatenate([table.reshape(m, k, k), np.zeros((m, 1, k))], axis=1), prior=prior)
     return LabelModel(
-        evidence=Evidence(table=np.concatenate([table.reshape(m, k, k), np.zeros((m, 1, k))], axis=1), prior=prior),
+        evidence=evidence,
         method="dawid_skene",
         vote_rates=moments.first / moments.num_rows,
+        given_vote=given_vote(evidence),
+        class_balance=evidence.prior,
         vote_weights=np.ones((m, k)),
-        warnings=doubtful_votes(moments),
+        warnings=doubtful_votes(moments) + _sampled(patterns),
+    )
+
+
+def _sampled(patterns: Patterns) -> tuple[str, ...]:
+    if patterns.complete:
+        return ()
+    return (
+        f"the rows hold more than {len(patterns.counts)} different patterns of votes, and the fit looks at a sample of "
+        "so many",
     )
 
 

@@ -26,6 +26,7 @@ class Diagnostics:
     Attributes:
         class_balance: (k,) estimated from the votes, before any shrinking of the prior.
         prior_rule: "given", "estimated" or "shrunk": where the prior comes from.
+        temperature: what the sum of the evidence is multiplied by; see temperature.py.
         pairs: pairs of votes that carry information.
         parameters: free parameters of the vote table.
         misfit_anchor: mean squared misfit of pair counts in units of their spread, with the vote-share table.
@@ -39,6 +40,7 @@ class Diagnostics:
 
     class_balance: tuple[float, ...]
     prior_rule: str
+    temperature: float
     pairs: int
     parameters: int
     misfit_anchor: float

@@ -10,6 +10,7 @@ fully, and loses where good programs merely resemble each other (measured on TRE
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 
 from engine.label_model.anchor import Tokens
 from engine.label_model.diagnostics import Duplicate
@@ -50,6 +51,14 @@ def vote_weights(similar: Floats) -> Floats:
     repeats = np.where(similar > SIMILAR, similar, 0.0).sum(axis=1)
     weights: Floats = (1.0 + repeats) ** -0.5
     return weights
+
+
+def twins(tokens: Tokens, similar: Floats, num_programs: int) -> npt.NDArray[np.bool_]:
+    """(m, m), True for programs that repeat each other's votes for some class."""
+    found = np.zeros((num_programs, num_programs), bool)
+    first, second = np.nonzero(similar > SIMILAR)
+    found[tokens.programs[first], tokens.programs[second]] = True
+    return found
 
 
 def name_duplicates(tokens: Tokens, similar: Floats) -> tuple[Duplicate, ...]:

@@ -12,15 +12,12 @@ from operators.patterns import Patterns
 METHODS = ("moment_matching", "majority_vote", "weighted_vote", "dawid_skene", "triplets")
 """`moment_matching` is ours; the others are what it is held against."""
 
-ON_PATTERNS = frozenset({"dawid_skene"})
-"""Methods that need whole rows, counted as patterns."""
-
 
 def fit(
     method: str,
     moments: Moments,
+    patterns: Patterns,
     *,
-    patterns: Patterns | None = None,
     class_balance: tuple[float, ...] | None = None,
 ) -> LabelModel:
     """Fit by name.
@@ -28,11 +25,11 @@ def fit(
     Args:
         method: one of `METHODS`.
         moments: of n rows, m programs and k classes.
-        patterns: of the same rows, for methods in `ON_PATTERNS`.
+        patterns: of the same rows.
         class_balance: (k,) positive, sums to 1; None leaves it to the method.
 
     Raises:
-        ValueError: the method is unknown, or lacks its patterns.
+        ValueError: the method is unknown, or the patterns are of other rows.
         LabelModelError: the votes do not determine a label model.
     """
     match method:
@@ -40,7 +37,7 @@ def fit(
             # Importing cvxpy takes a second; whoever fits by another method does not pay it.
             from engine.label_model import moment_matching
 
-            return moment_matching.fit(moments, class_balance=class_balance)
+            return moment_matching.fit(moments, patterns, class_balance=class_balance)
         case "majority_vote":
             return majority_vote(moments, class_balance=class_balance)
         case "weighted_vote":
@@ -48,8 +45,6 @@ def fit(
         case "triplets":
             return triplets(moments, class_balance=class_balance)
         case "dawid_skene":
-            if patterns is None:
-                raise ValueError("dawid_skene needs the patterns of the rows")
             return dawid_skene(moments, patterns, class_balance=class_balance)
         case _:
             raise ValueError(f"unknown label model {method!r}; expected one of {', '.join(METHODS)}")

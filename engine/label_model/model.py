@@ -36,6 +36,8 @@ class LabelModel:
         evidence: what soft labels are made from.
         method: by which it was fitted, one of `engine.label_model.methods.METHODS`.
         vote_rates: (m, k), share of all rows in which a program votes a class, 0..1.
+        given_vote: (m, k, k) P(class y given vote a of a program alone).
+        class_balance: (k,) P(Y) that `given_vote` goes with; the prior may be another, shrunk one.
         vote_weights: (m, k), what the evidence of a vote was multiplied by, 0..1; below 1 for duplicates.
         warnings: what the votes do not determine, and what to add.
         diagnostics: None where nothing was fitted.
@@ -49,13 +51,16 @@ class LabelModel:
     evidence: Evidence
     method: str
     vote_rates: Floats
+    given_vote: Floats
+    class_balance: Floats
     vote_weights: Floats
     warnings: tuple[str, ...] = ()
     diagnostics: Diagnostics | None = None
 
     def __post_init__(self) -> None:
-        shape = (self.evidence.num_programs, self.evidence.num_classes)
-        for name in ("vote_rates", "vote_weights"):
+        m, k = self.evidence.num_programs, self.evidence.num_classes
+        shapes = {"vote_rates": (m, k), "given_vote": (m, k, k), "class_balance": (k,), "vote_weights": (m, k)}
+        for name, shape in shapes.items():
             if getattr(self, name).shape != shape:
                 raise ValueError(f"{name} must have shape {shape}, got {getattr(self, name).shape}")
 
@@ -85,8 +90,8 @@ class LabelModel:
         from engine.label_model import methods
 
         balance = None if class_balance is None else tuple(float(share) for share in class_balance)
-        patterns = Patterns.of(L, num_classes) if method in methods.ON_PATTERNS else None
-        model = methods.fit(method, Moments.of(L, num_classes), patterns=patterns, class_balance=balance)
+        counts = Moments.of(L, num_classes), Patterns.of(L, num_classes)
+        model = methods.fit(method, *counts, class_balance=balance)
         for warning in model.warnings:
             logger.warning("%s", warning)
         return model
@@ -104,7 +109,7 @@ class LabelModel:
     @property
     def theta(self) -> Floats:
         """(m, k+1, k) vote table: P(vote a by program j given class y), the last a is abstain."""
-        votes: Floats = self.vote_rates[:, :, None] * self._given_vote() / self.evidence.prior
+        votes: Floats = self.vote_rates[:, :, None] * self.given_vote / self.class_balance
         # A program cannot vote more often than always: estimates that say so are scaled down.
         votes /= np.maximum(votes.sum(axis=1, keepdims=True), 1.0)
         # What is left is abstaining; rounding may leave less than nothing.
@@ -115,7 +120,7 @@ class LabelModel:
     @property
     def accuracies(self) -> Floats:
         """(m,) estimated share of right votes among a program's votes; NaN for one that never votes."""
-        right = (self.vote_rates * np.einsum("jaa->ja", self._given_vote())).sum(axis=1)
+        right = (self.vote_rates * np.einsum("jaa->ja", self.given_vote)).sum(axis=1)
         total = self.vote_rates.sum(axis=1)
         accuracies: Floats = np.full(len(total), math.nan)
         np.divide(right, total, out=accuracies, where=total > 0)
@@ -200,6 +205,8 @@ class LabelModel:
             "temperature": self.evidence.temperature,
             "evidence": self.evidence.table.tolist(),
             "vote_rates": self.vote_rates.tolist(),
+            "given_vote": self.given_vote.tolist(),
+            "class_balance": self.class_balance.tolist(),
             "vote_weights": self.vote_weights.tolist(),
             "warnings": list(self.warnings),
             "diagnostics": None if self.diagnostics is None else to_plain(self.diagnostics),
@@ -223,6 +230,8 @@ class LabelModel:
                 ),
                 method=content["method"],
                 vote_rates=np.asarray(content["vote_rates"], np.float64).reshape(m, k),
+                given_vote=np.asarray(content["given_vote"], np.float64).reshape(m, k, k),
+                class_balance=np.asarray(content["class_balance"], np.float64),
                 vote_weights=np.asarray(content["vote_weights"], np.float64).reshape(m, k),
                 warnings=tuple(content["warnings"]),
                 diagnostics=None if found is None else from_plain(found),
@@ -230,10 +239,10 @@ class LabelModel:
         except KeyError as error:
             raise ValueError(f"a saved label model has no {error}; fit it again") from error
 
-    def _given_vote(self) -> Floats:
-        """(m, k, k) P(class y given vote a of program j alone), with the weight taken out again."""
-        k = self.num_classes
-        scores = self.evidence.table[:, :k] / self.vote_weights[:, :, None] + np.log(self.evidence.prior)
-        given: Floats = np.exp(scores - scores.max(axis=2, keepdims=True))
-        given /= given.sum(axis=2, keepdims=True)
-        return given
+
+def given_vote(evidence: Evidence) -> Floats:
+    """(m, k, k) P(class y given vote a of a program alone), where the evidence of a vote is all that it says."""
+    scores = evidence.table[:, : evidence.num_classes] + np.log(evidence.prior)
+    given: Floats = np.exp(scores - scores.max(axis=2, keepdims=True))
+    given /= given.sum(axis=2, keepdims=True)
+    return given

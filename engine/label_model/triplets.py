@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from engine.label_model.identifiability import doubtful_votes, refuse_nothing
-from engine.label_model.model import LabelModel
+from engine.label_model.model import LabelModel, given_vote
 from engine.label_model.prior import check_balance
 from operators.moments import Moments
 from operators.posterior import Evidence
@@ -53,10 +53,13 @@ def triplets(moments: Moments, *, class_balance: tuple[float, ...] | None = None
             table[:, :k, y] = log_odds[:, None] * sign
     wins = moments.majority_shares()
     estimated = (wins + 1.0) / (wins.sum() + k)
+    evidence = Evidence(table=table, prior=estimated if class_balance is None else check_balance(class_balance, k))
     return LabelModel(
-        evidence=Evidence(table=table, prior=estimated if class_balance is None else check_balance(class_balance, k)),
+        evidence=evidence,
         method="triplets",
         vote_rates=moments.first / moments.num_rows,
+        given_vote=given_vote(evidence),
+        class_balance=evidence.prior,
         vote_weights=np.ones((m, k)),
         warnings=doubtful_votes(moments),
     )

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from dataclasses import dataclass
 
-from engine.label_model.baselines import majority_vote
+from engine.label_model import methods
 from engine.label_model.model import LabelModel
 from engine.stages.context import Context
 from engine.stages.votes import Voted
 from engine.store import digest_of
 
-_VERSION = 1
+_VERSION = 2
 """Of the fitting code: raise it when the same moments give another model."""
 
 
@@ -37,21 +38,15 @@ def fit(ctx: Context, voted: Voted) -> Models:
         LabelModelError: the votes do not determine one.
     """
     start = time.perf_counter()
-    task, moments = ctx.task, voted.counts.moments
-    inputs = [moments.to_json(), task.prior, task.label_model.model_dump()]
-    digest = digest_of("fit", _VERSION, voted.keys, inputs)
-    majority = majority_vote(moments, class_balance=task.prior)
+    task, moments, patterns = ctx.task, voted.counts.moments, voted.counts.patterns
+    counted = [moments.to_json(), hashlib.sha256(patterns.to_bytes()).hexdigest()]
+    digest = digest_of("fit", _VERSION, voted.keys, counted, task.prior, task.label_model.model_dump())
+    majority = methods.fit("majority_vote", moments, patterns, class_balance=task.prior)
     record = ctx.reuse("fit", digest, complete=(ctx.run.path / "label_model.json").exists())
     if record is not None:
         chosen = LabelModel.from_json(ctx.run.read_json("label_model.json"))
         return Models(chosen=chosen, majority=majority, digest=digest)
-    if task.label_model.method == "majority_vote":
-        chosen = majority
-    else:
-        # Importing cvxpy takes a second; a run that has nothing to fit does not pay it.
-        from engine.label_model import moment_matching
-
-        chosen = moment_matching.fit(moments, class_balance=task.prior)
+    chosen = methods.fit(task.label_model.method, moments, patterns, class_balance=task.prior)
     ctx.run.write_json("moments.json", {"programs": list(voted.names), "moments": moments.to_json()})
     ctx.run.write_json("label_model.json", chosen.to_json())
     ctx.finish("fit", digest=digest, since=start, rows=moments.num_rows, result={})

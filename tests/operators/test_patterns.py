@@ -27,7 +27,7 @@ def test_patterns_are_counted(votes: np.ndarray) -> None:
     found = Patterns.of(votes, 3)
     assert as_dict(found) == Counter(map(tuple, votes.tolist()))
     assert found.num_rows == found.counts.sum() == 1000
-    assert found.votes.tolist() == sorted(found.votes.tolist())
+    assert found.complete
 
 
 @pytest.mark.parametrize("blocks", [1, 2, 7, 101])
@@ -47,17 +47,29 @@ def test_bytes_come_back(votes: np.ndarray) -> None:
     assert again.num_rows == 1000
 
 
-@pytest.mark.parametrize("blocks", [1, 2, 10])
-def test_too_many_patterns_are_said(votes: np.ndarray, blocks: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """However the rows are cut: the sum is incomplete exactly where the whole is."""
-    limit = 4 * len(Patterns.of(votes, 3).counts)
-    for cells, complete in ((limit, True), (limit - 4, False)):
-        monkeypatch.setattr(patterns, "MAX_CELLS", cells)
+@pytest.mark.parametrize("blocks", [1, 2, 10, 97])
+def test_a_sample_of_patterns_does_not_depend_on_the_cut(
+    votes: np.ndarray, blocks: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same patterns with the counts of the whole, and it says that it is a sample exactly where it is one."""
+    everything = as_dict(Patterns.of(votes, 3))
+    for limit, complete in ((len(everything), True), (len(everything) - 1, False), (20, False)):
+        monkeypatch.setattr(patterns, "MAX_PATTERNS", limit)
+        whole = Patterns.of(votes, 3)
         total = sum((Patterns.of(b, 3) for b in np.array_split(votes, blocks)), start=Patterns.zero(4))
+        assert total.to_bytes() == whole.to_bytes()
         assert total.complete is complete
         assert total.num_rows == 1000
-        assert complete or len(total.counts) == 0
+        assert len(total.counts) == limit
+        assert as_dict(total).items() <= everything.items()
         assert Patterns.from_bytes(total.to_bytes()).complete is complete
+
+
+def test_a_sample_is_no_matter_of_votes(votes: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows are kept by hash: neither frequent nor rare ones, nor those of one class."""
+    monkeypatch.setattr(patterns, "MAX_PATTERNS", 60)
+    everything, sample = votes.mean(), Patterns.of(votes, 3).votes.mean()
+    assert abs(sample - everything) < 0.25
 
 
 def test_no_programs_and_no_rows_are_counted() -> None:

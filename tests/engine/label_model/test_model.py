@@ -54,6 +54,8 @@ def test_theta_and_accuracies_worked_out_by_hand() -> None:
         evidence=Evidence(table=table, prior=np.array([0.5, 0.5])),
         method="moment_matching",
         vote_rates=np.array([[0.5, 0.0]]),
+        given_vote=np.array([[[0.8, 0.2], [0.5, 0.5]]]),
+        class_balance=np.array([0.5, 0.5]),
         vote_weights=np.ones((1, 2)),
     )
     # A vote for 0 means class 0 with probability 4/5, and half of all rows have one.
@@ -69,6 +71,8 @@ def test_weights_of_duplicates_do_not_blur_accuracies() -> None:
         evidence=Evidence(table=table / 2, prior=np.array([0.5, 0.5])),
         method="moment_matching",
         vote_rates=np.array([[0.5, 0.0]]),
+        given_vote=np.array([[[0.8, 0.2], [0.5, 0.5]]]),
+        class_balance=np.array([0.5, 0.5]),
         vote_weights=np.full((1, 2), 0.5),
     )
     np.testing.assert_allclose(half.accuracies, [0.8])
@@ -95,6 +99,8 @@ def test_what_does_not_fit_is_refused(votes: np.ndarray) -> None:
             evidence=model.evidence,
             method="majority_vote",
             vote_rates=np.ones((1, 2)),
+            given_vote=model.given_vote,
+            class_balance=model.class_balance,
             vote_weights=model.vote_weights,
         )
 

@@ -8,14 +8,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from engine.errors import NotIdentifiable, SolverFailed
+from engine.errors import NotIdentifiable
 from engine.label_model.alternation import alternate
 from engine.label_model.anchor import Tokens
 from engine.label_model.baselines import majority_vote
 from engine.label_model.model import LabelModel
-from engine.label_model.moment_matching import TokenProblem, fit
+from engine.label_model.moment_matching import fit
 from engine.label_model.synthetic import Planted, plant, plant_table
+from engine.label_model.token_problem import TokenProblem
 from operators.moments import Moments
+from operators.patterns import Patterns
 from operators.schema import Floats
 
 
@@ -38,7 +40,7 @@ def test_planted_programs_are_recovered(m: int, k: int, n: int) -> None:
     """At three sizes, accuracies come out near the planted ones and labels no worse than by majority."""
     data = _planted(m, k, n)
     moments = Moments.of(data.votes, k)
-    model = fit(moments)
+    model = fit(moments, Patterns.of(data.votes, k))
     votes = data.theta[:, :k] * data.class_balance
     accuracies = np.einsum("jaa->j", votes) / votes.sum(axis=(1, 2))
     # The default spread keeps a bias of .04 to .08 at any n: no count is trusted to better than a tenth.
@@ -109,8 +111,9 @@ def test_order_of_programs_does_not_matter(small: Planted) -> None:
 def test_order_of_rows_changes_no_bit(small: Planted) -> None:
     """Rows in another order, and in blocks, give the same bits."""
     rows = np.random.default_rng(1).permutation(len(small.votes))
-    parts = [Moments.of(block, 3) for block in np.array_split(small.votes[rows], 7)]
-    blockwise = fit(sum(parts, start=Moments.zero(6, 3)))
+    blocks = np.array_split(small.votes[rows], 7)
+    moments = sum((Moments.of(block, 3) for block in blocks), start=Moments.zero(6, 3))
+    blockwise = fit(moments, sum((Patterns.of(block, 3) for block in blocks), start=Patterns.zero(6)))
     assert blockwise.to_json() == LabelModel.fit(small.votes, num_classes=3).to_json()
 
 
@@ -200,6 +203,12 @@ def test_programs_that_never_meet() -> None:
     assert model.diagnostics.solves == 0
 
 
+def test_patterns_of_other_rows_are_refused(small: Planted) -> None:
+    """The temperature of half of the rows does not go with the moments of all."""
+    with pytest.raises(ValueError, match="1000 rows"):
+        fit(Moments.of(small.votes, 3), Patterns.of(small.votes[:1000], 3))
+
+
 def test_too_few_pairs_are_named(caplog: pytest.LogCaptureFixture) -> None:
     """Fewer pairs of votes than unknowns: the warning gives both numbers and is logged."""
     # Four programs of one class each: 6 pairs, and 3 free probabilities for each of 4 votes.
@@ -225,23 +234,6 @@ def test_a_given_class_balance_is_the_prior(small: Planted) -> None:
 def test_nothing_to_fit_is_refused() -> None:
     """No program or no row is an error that says what to do."""
     with pytest.raises(NotIdentifiable, match="add programs"):
-        fit(Moments.zero(0, 2))
+        fit(Moments.zero(0, 2), Patterns.zero(0))
     with pytest.raises(NotIdentifiable, match="split column"):
-        fit(Moments.zero(3, 2))
-
-
-def test_a_solver_that_gives_up_is_named() -> None:
-    """A status without an answer becomes SolverFailed, with what to do."""
-    problem = TokenProblem(num_tokens=2, num_classes=2, max_iter=1)
-    with pytest.raises(SolverFailed, match="majority_vote"):
-        problem.solve(np.stack([np.diag([1.0, 3.0])] * 2), np.array([[2.0, -1.0], [1.0, 0.5]]))
-
-
-def test_the_quadratic_program_is_solved() -> None:
-    """The minimum of |x - g|^2 over the simplex is the projection of g, whatever the scale."""
-    scale = np.array([1.0, 1e8])
-    quadratic = np.eye(3)[None] * scale[:, None, None]
-    goal = np.array([0.5, 0.4, -0.2])
-    found = TokenProblem(num_tokens=2, num_classes=3).solve(quadratic, goal * scale[:, None])
-    # The floor of .001 on the last entry takes .0005 from each of the others.
-    np.testing.assert_allclose(found, [[0.5495, 0.4495, 0.001]] * 2, atol=1e-5)
+        fit(Moments.zero(3, 2), Patterns.zero(3))

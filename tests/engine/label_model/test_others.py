@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from engine.errors import LabelModelError, NotIdentifiable
+from engine.errors import NotIdentifiable
 from engine.label_model.baselines import majority_vote
 from engine.label_model.dawid_skene import dawid_skene
 from engine.label_model.model import LabelModel
@@ -73,11 +73,15 @@ def test_a_given_balance_is_kept() -> None:
     assert triplets(Moments.of(data.votes, 2), class_balance=(0.9, 0.1)).evidence.prior.tolist() == [0.9, 0.1]
 
 
-def test_too_many_patterns_are_refused_with_advice(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Not a wrong answer from some of the rows."""
-    monkeypatch.setattr(patterns, "MAX_CELLS", 100)
-    with pytest.raises(LabelModelError, match="too many patterns for Dawid-Skene; use moment matching"):
-        em(planted(k=2, n=500), 2)
+def test_a_sample_of_patterns_is_told_and_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A tenth of the patterns still gives nearly the labels of all, and a warning."""
+    data = planted(k=2, n=4000)
+    whole = em(data, 2)
+    monkeypatch.setattr(patterns, "MAX_PATTERNS", len(Patterns.of(data.votes, 2).counts) // 10)
+    sampled = em(data, 2)
+    assert any("a sample" in warning for warning in sampled.warnings)
+    assert whole.warnings == ()
+    assert (sampled.predict(data.votes) == whole.predict(data.votes)).mean() > 0.95
 
 
 def test_patterns_of_other_rows_are_refused() -> None:
