@@ -21,7 +21,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from engine.label_model.alternation import alternate, normal_equations
+from engine.label_model.alternation import Goals, alternate, normal_equations
 from engine.label_model.anchor import Tokens
 from engine.label_model.diagnostics import Diagnostics
 from engine.label_model.duplicates import SIMILAR, name_duplicates, similarity, twins, vote_weights
@@ -147,7 +147,7 @@ def match(tokens: Tokens) -> Match:
         )
     problem = TokenProblem(num_tokens=len(tokens.places), num_classes=len(tokens.balance))
     others = tokens.others
-    probe = alternate(tokens, problem.solve, counted=others, pull=PROBE_PULL)
+    probe = alternate(Goals.of(tokens, counted=others, pull=PROBE_PULL), problem.solve)
     misfit = tokens.misfit(probe)
     spare = tokens.num_pairs - tokens.num_parameters
     doubt = 1.0
@@ -156,8 +156,9 @@ def match(tokens: Tokens) -> Match:
     # A pair of duplicates says that they are duplicates, and nothing of how good they are.
     apart = others & (similarity(tokens, probe) <= SIMILAR)
     pull = _pull(doubt, tokens.misfit(probe, counted=apart))
-    rest = alternate(tokens, problem.solve, counted=apart, pull=pull)
-    table = problem.solve_by_cvxpy(*normal_equations(tokens, rest, rest, counted=apart, pull=pull))
+    goals = Goals.of(tokens, counted=apart, pull=pull)
+    rest = alternate(goals, problem.solve)
+    table = problem.solve_by_cvxpy(*normal_equations(goals, rest, rest))
     return Match(
         table=table,
         misfit_anchor=misfit_anchor,

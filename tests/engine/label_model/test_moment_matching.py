@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from engine.errors import NotIdentifiable
-from engine.label_model.alternation import alternate
+from engine.label_model.alternation import Goals, alternate
 from engine.label_model.anchor import Tokens
 from engine.label_model.baselines import majority_vote
 from engine.label_model.model import LabelModel
@@ -63,7 +63,7 @@ def test_population_moments_without_pull_give_the_truth(m: int, k: int) -> None:
     current = tokens
     for _ in range(40):
         # Each round pulls to where the last one came: the pull vanishes, the start does not jump.
-        found = alternate(current, problem.solve, counted=tokens.others, pull=1e-2)
+        found = alternate(Goals.of(current, counted=tokens.others, pull=1e-2), problem.solve)
         current = replace(current, anchor=found)
     assert np.abs(found - table).max() < 5e-3
 
