@@ -43,7 +43,7 @@ contracts: install
 check: lint types contracts test
 
 benchmarks: install
-	$(BIN)/python benchmarks/label_model.py
+	$(BIN)/python benchmarks/label_model_quality.py
 
 freeze: install
 	$(BIN)/uv pip freeze --python $(BIN)/python --exclude-editable
