@@ -56,12 +56,13 @@ class Moments:
         return cls(num_rows=0, num_covered=0, **dict(zip(_ARRAYS, arrays, strict=True)))
 
     @classmethod
-    def of(cls, votes: npt.NDArray[Any], num_classes: int) -> Moments:
+    def of(cls, votes: npt.NDArray[Any], num_classes: int, *, weights: Counts | None = None) -> Moments:
         """Count one block of votes.
 
         Args:
             votes: (n, m) integers, each ABSTAIN or in 0..num_classes-1.
             num_classes: k, at least 2.
+            weights: (n,) integers from 0, how often each row stands there; once unless given.
 
         Raises:
             ValueError: `votes` is not a label matrix over k classes.
@@ -78,8 +79,10 @@ class Moments:
         rows = max(1, min(_BLOCK_BYTES // (4 * programs * num_classes), _EXACT_FLOAT32 // programs))
         covered = 0
         for start in range(0, n if m else 0, rows):
-            covered += _count_into(total, votes[start : start + rows])
-        return cls(num_rows=n, num_covered=covered, **{name: getattr(total, name) for name in _ARRAYS})
+            block = slice(start, start + rows)
+            covered += _count_into(total, votes[block], None if weights is None else weights[block])
+        num_rows = n if weights is None else int(weights.sum())
+        return cls(num_rows=num_rows, num_covered=covered, **{name: getattr(total, name) for name in _ARRAYS})
 
     def __add__(self, other: Moments) -> Moments:
         if self.first.shape != other.first.shape:
@@ -166,25 +169,28 @@ class Moments:
         return cls(num_rows=num_rows, num_covered=num_covered, **arrays)
 
 
-def _count_into(total: Moments, votes: npt.NDArray[Any]) -> int:
+def _count_into(total: Moments, votes: npt.NDArray[Any], weights: Counts | None) -> int:
     """Add the counts of a block to the arrays of `total`; return its covered rows."""
     n, m = votes.shape
     k = total.num_classes
     hot = (votes[:, :, None] == np.arange(k)).reshape(n, m * k)
     # Most programs by language models vote one class only: half or more of the columns are empty.
     used = np.flatnonzero(hot.any(axis=0))
-    hot = hot[:, used].astype(np.float32)
+    # A weight may be as large as the corpus, which float32 does not count; float64 does, up to 2**53 rows.
+    hot = hot[:, used].astype(np.float32 if weights is None else np.float64)
+    often = hot if weights is None else hot * weights[:, None]
     by_class = np.stack([(votes == y).sum(axis=1) for y in range(k)], axis=1)
     num_votes = by_class.sum(axis=1)
 
-    total.first.reshape(-1)[used] += hot.sum(axis=0, dtype=np.float64).astype(np.int64)
-    total.second.reshape(m * k, m * k)[np.ix_(used, used)] += (hot.T @ hot).astype(np.int64)
+    total.first.reshape(-1)[used] += often.sum(axis=0, dtype=np.float64).astype(np.int64)
+    total.second.reshape(m * k, m * k)[np.ix_(used, used)] += (often.T @ hot).astype(np.int64)
     shares = total.shares.reshape(m, m * k, k)
     for size in np.unique(num_votes[num_votes > 0]):
         rows = num_votes == size
-        products = hot[rows].T @ by_class[rows].astype(np.float32)
+        products = often[rows].T @ by_class[rows].astype(hot.dtype)
         shares[size - 1, used] += products.astype(np.int64)
     covered = by_class[num_votes > 0]
+    times = np.ones(len(covered), np.int64) if weights is None else weights[num_votes > 0].astype(np.int64)
     wins = covered == covered.max(axis=1, keepdims=True, initial=0)
-    np.add.at(total.winners, wins.sum(axis=1) - 1, wins.astype(np.int64))
-    return len(covered)
+    np.add.at(total.winners, wins.sum(axis=1) - 1, wins * times[:, None])
+    return int(times.sum())

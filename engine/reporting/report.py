@@ -15,10 +15,18 @@ from operators.commit import commit
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClassBalance:
-    """Shares of the classes that the label model works with: `values` by class name, they sum to 1."""
+    """Shares of the classes that the label model works with, by class name.
+
+    Attributes:
+        values: they sum to 1.
+        low: of a 95% interval of the balance that the votes show, before any shrinking; empty where not estimated.
+        high: likewise.
+    """
 
     source: Literal["given", "estimated", "uniform"]
     values: Mapping[str, float]
+    low: Mapping[str, float] = field(default_factory=dict)
+    high: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +42,9 @@ class ProgramFigures:
         faults: cells without a usable vote.
         message: of its first fault, None where there is none.
         estimated_accuracy: by the label model, without gold; share of its votes that are right.
+        estimated_low: of a 95% interval for which rows were drawn; not for errors that programs share.
+        estimated_high: likewise.
+        repeats: names of programs whose votes it repeats; all of them weigh less.
         gold_accuracy: share of its votes on test rows that are gold, None without gold or such votes.
         cpu_s_per_row: CPU seconds a row in the sandbox, measured at admission; None where it was not tried.
         model: that wrote it, None where its header does not say.
@@ -49,6 +60,9 @@ class ProgramFigures:
     faults: int = 0
     message: str | None = None
     estimated_accuracy: float | None = None
+    estimated_low: float | None = None
+    estimated_high: float | None = None
+    repeats: tuple[str, ...] = ()
     gold_accuracy: float | None = None
     cpu_s_per_row: float | None = None
     model: str | None = None

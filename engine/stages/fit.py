@@ -7,12 +7,13 @@ import time
 from dataclasses import dataclass
 
 from engine.label_model import methods
+from engine.label_model.intervals import Intervals, intervals_of
 from engine.label_model.model import LabelModel
 from engine.stages.context import Context
 from engine.stages.votes import Voted
 from engine.store import digest_of
 
-_VERSION = 2
+_VERSION = 3
 """Of the fitting code: raise it when the same moments give another model."""
 
 
@@ -24,11 +25,13 @@ class Models:
         chosen: the label model of the task.
         majority: majority vote over the same programs.
         digest: of both and of the programs they weigh.
+        intervals: around accuracies and class balance; None where they were not estimated.
     """
 
     chosen: LabelModel
     majority: LabelModel
     digest: str
+    intervals: Intervals | None
 
 
 def fit(ctx: Context, voted: Voted) -> Models:
@@ -45,9 +48,12 @@ def fit(ctx: Context, voted: Voted) -> Models:
     record = ctx.reuse("fit", digest, complete=(ctx.run.path / "label_model.json").exists())
     if record is not None:
         chosen = LabelModel.from_json(ctx.run.read_json("label_model.json"))
-        return Models(chosen=chosen, majority=majority, digest=digest)
+        found = Intervals.from_json(record.result["intervals"]) if record.result["intervals"] else None
+        return Models(chosen=chosen, majority=majority, digest=digest, intervals=found)
     chosen = methods.fit(task.label_model.method, moments, patterns, class_balance=task.prior)
     ctx.run.write_json("moments.json", {"programs": list(voted.names), "moments": moments.to_json()})
     ctx.run.write_json("label_model.json", chosen.to_json())
-    ctx.finish("fit", digest=digest, since=start, rows=moments.num_rows, result={})
-    return Models(chosen=chosen, majority=majority, digest=digest)
+    found = intervals_of(chosen, patterns)
+    result = {"intervals": None if found is None else found.to_json()}
+    ctx.finish("fit", digest=digest, since=start, rows=moments.num_rows, result=result)
+    return Models(chosen=chosen, majority=majority, digest=digest, intervals=found)

@@ -62,7 +62,7 @@ def report(ctx: Context, parts: Parts) -> Report:
         rows_test=parts.corpus.counts.test_rows,
         null_texts=parts.corpus.counts.null_texts,
         coverage=(used.train + used.test).coverage,
-        class_balance=ClassBalance(source=_balance_source(ctx), values=prior),
+        class_balance=_balance(ctx, parts, prior),
         label_distribution=dict(zip(task.class_names, parts.labeled.counts.labels.tolist(), strict=True)),
         programs=tuple(_program(ctx, parts, j) for j in range(len(names))),
         faults=faults,
@@ -105,6 +105,14 @@ def report(ctx: Context, parts: Parts) -> Report:
     return content
 
 
+def _balance(ctx: Context, parts: Parts, prior: dict[str, float]) -> ClassBalance:
+    found, source = parts.models.intervals, _balance_source(ctx)
+    low, high = {}, {}
+    if found is not None and source == "estimated":
+        low, high = (dict(zip(ctx.task.class_names, side, strict=True)) for side in found.class_balance.T.tolist())
+    return ClassBalance(source=source, values=prior, low=low, high=high)
+
+
 def _balance_source(ctx: Context) -> Literal["given", "estimated", "uniform"]:
     if ctx.task.prior is not None:
         return "given"
@@ -120,9 +128,16 @@ def _program(ctx: Context, parts: Parts, j: int) -> ProgramFigures:
     source = provenance(program)
     used = parts.voted.keys.index(key) if key in parts.voted.keys else None
     judged = parts.evaluation.judged
-    estimated = gold = None
+    estimated = gold = low = high = None
+    repeats: set[int] = set()
     if used is not None:
-        estimated = _number(parts.models.chosen.accuracies[used])
+        chosen = parts.models.chosen
+        estimated = _number(chosen.accuracies[used])
+        if parts.models.intervals is not None:
+            low, high = map(_number, parts.models.intervals.accuracies[used])
+        for found in chosen.diagnostics.duplicates if chosen.diagnostics else ():
+            if used in (found.program, found.other):
+                repeats.add(found.other if used == found.program else found.program)
         if judged is not None and judged.voted[used]:
             gold = float(judged.right[used] / judged.voted[used])
     return ProgramFigures(
@@ -135,6 +150,9 @@ def _program(ctx: Context, parts: Parts, j: int) -> ProgramFigures:
         faults=sum(tally.fault_counts(j).values()),
         message=parts.voted.messages.get(program.name),
         estimated_accuracy=estimated,
+        estimated_low=low,
+        estimated_high=high,
+        repeats=tuple(parts.voted.names[other] for other in sorted(repeats)),
         gold_accuracy=gold,
         cpu_s_per_row=None if trial is None else trial.row_s,
         model=source.model,

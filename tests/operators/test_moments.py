@@ -110,3 +110,17 @@ def test_refuses_what_is_no_label_matrix() -> None:
         Moments.of(np.array([[3]]), 3)
     with pytest.raises(ValueError, match="cannot be added"):
         Moments.zero(2, 2) + Moments.zero(3, 2)
+
+
+@pytest.mark.parametrize("scale", [1, 1_000_000_007])
+def test_a_row_of_weight_w_is_w_rows(scale: int) -> None:
+    """Weighted rows count as so many, exactly, beyond what a float of 32 bits holds too."""
+    rng = np.random.default_rng(5)
+    votes = rng.integers(-1, 3, size=(50, 4)).astype(np.int8)
+    weights = rng.integers(0, 5, size=50)
+    repeated = Moments.of(np.repeat(votes, weights, axis=0), 3)
+    weighted = Moments.of(votes, 3, weights=weights * scale)
+    assert weighted.num_rows == repeated.num_rows * scale
+    assert weighted.num_covered == repeated.num_covered * scale
+    for name in ("first", "second", "shares", "winners"):
+        np.testing.assert_array_equal(getattr(weighted, name), getattr(repeated, name) * scale)
