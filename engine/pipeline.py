@@ -146,7 +146,7 @@ def _stages(ctx: Context, until: str) -> RunResult:
     quarantined = voted.quarantined
     if until == "apply":
         return result()
-    models = fit(ctx, voted)
+    models = fit(ctx, programs, voted)
     for warning in models.chosen.warnings:
         ctx.warn(f"label model: {warning}")
     if until == "fit":

@@ -80,6 +80,8 @@ class LabelingTask(TaskModel):
             shares = self.class_balance.values()
             if min(shares) <= 0 or abs(sum(shares) - 1) > 1e-6:
                 raise ValueError("`class_balance` must be positive shares that sum to 1")
+        if self.label_model.gold and self.columns.gold is None:
+            raise ValueError("`label_model.gold` needs `columns.gold`, the column with the labels in its files")
         if self.budget.money is not None and (self.language_model is None or self.language_model.price is None):
             raise ValueError(
                 "`budget.money` needs `language_model.price`, else no request can be checked against it; "

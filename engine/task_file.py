@@ -78,7 +78,13 @@ def task_from(content: dict[str, Any], *, where: str, folder: Path) -> LabelingT
     end_model = task.end_model
     if end_model.encoder is not None and (folder / end_model.encoder).is_dir():
         end_model = end_model.model_copy(update={"encoder": resolve(end_model.encoder, folder)})
-    changes = {"data": task.data.model_copy(update=data), "programs": programs, "end_model": end_model}
+    gold = tuple(resolve(p, folder) for p in task.label_model.gold)
+    changes = {
+        "data": task.data.model_copy(update=data),
+        "programs": programs,
+        "label_model": task.label_model.model_copy(update={"gold": gold}),
+        "end_model": end_model,
+    }
     return task.model_copy(update=changes)
 
 

@@ -113,9 +113,21 @@ class ProgramsSpec(TaskModel):
 
 
 class LabelModelSpec(TaskModel):
-    """How votes become soft labels; majority vote is always computed beside it."""
+    """How votes become soft labels; majority vote is always computed beside it.
+
+    Attributes:
+        gold: files of twenty to a hundred labelled rows to fit with, of the columns `columns.text` and `columns.gold`;
+            none unless named, and then the report says so.
+    """
 
     method: Literal["moment_matching", "majority_vote", "weighted_vote", "dawid_skene", "triplets"] = "moment_matching"
+    gold: Paths = ()
+
+    @model_validator(mode="after")
+    def _gold_is_of_use(self) -> LabelModelSpec:
+        if self.gold and self.method != "moment_matching":
+            raise ValueError(f"`gold` goes with `method: moment_matching`; {self.method} has no use for it")
+        return self
 
 
 class EndModelSpec(TaskModel):

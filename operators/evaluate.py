@@ -118,7 +118,8 @@ class EvaluateShard:
         is_test = pq.read_table(rows_path(self._folder, shard.key, self._rows)).column("is_test").to_numpy()
         extra = [self._gold] if self._group is None else list(dict.fromkeys([self._gold, self._group]))
         table = read_shard(shard, text=self._text, id=self._id, extra=extra).filter(is_test)
-        gold = self._indices(table.column(self._gold).to_pylist(), table.column("id").to_pylist(), shard)
+        values, ids = table.column(self._gold).to_pylist(), table.column("id").to_pylist()
+        gold = gold_indices(values, ids, shard, column=self._gold, index=self._gold_index)
         groups = None if self._group is None else [_name(v) for v in table.column(self._group).to_pylist()]
         votes = VoteStore(self._folder).read(shard.key, self._program_keys)[0][is_test]
         path = predictions_path(self._folder, shard.key, self._predictions)
@@ -154,20 +155,35 @@ class EvaluateShard:
     def _num_classes(self) -> int:
         return self._evidence["label_model"].num_classes
 
-    def _indices(self, values: Sequence[Any], ids: Sequence[Any], shard: Shard) -> npt.NDArray[np.int64]:
-        indices = np.full(len(values), ABSTAIN, np.int64)
-        for row, value in enumerate(values):
-            name = _name(value)
-            if name is None or name == "":
-                continue
-            if name not in self._gold_index:
-                files = ", ".join(dict.fromkeys(piece.path for piece in shard.pieces))
-                raise InputError(
-                    f"{files}: row {ids[row]!r} has {name!r} in the gold column {self._gold!r}; expected one of "
-                    f"{list(self._gold_index)}. Add it to `gold_values` of its class in the task file"
-                )
-            indices[row] = self._gold_index[name]
-        return indices
+
+def gold_indices(
+    values: Sequence[Any], ids: Sequence[Any], shard: Shard, *, column: str, index: Mapping[str, int]
+) -> npt.NDArray[np.int64]:
+    """Turn a gold column into classes, ABSTAIN where it is empty.
+
+    Args:
+        values: of the column.
+        ids: of the rows, for messages.
+        shard: likewise.
+        column: its name.
+        index: {accepted value as text: class}.
+
+    Raises:
+        InputError: a value is no class of the task.
+    """
+    indices = np.full(len(values), ABSTAIN, np.int64)
+    for row, value in enumerate(values):
+        name = _name(value)
+        if name is None or name == "":
+            continue
+        if name not in index:
+            files = ", ".join(dict.fromkeys(piece.path for piece in shard.pieces))
+            raise InputError(
+                f"{files}: row {ids[row]!r} has {name!r} in the gold column {column!r}; expected one of "
+                f"{list(index)}. Add it to `gold_values` of its class in the task file"
+            )
+        indices[row] = index[name]
+    return indices
 
 
 def _name(value: Any) -> str | None:

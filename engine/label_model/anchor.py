@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from engine.label_model.gold import GoldCounts
 from operators.moments import Moments
 from operators.schema import Counts, Floats
 
@@ -55,8 +56,8 @@ class Tokens:
     anchor: Floats
 
     @classmethod
-    def of(cls, moments: Moments) -> Tokens:
-        """Read the tokens, the class balance and the anchor off the moments."""
+    def of(cls, moments: Moments, gold: GoldCounts | None = None) -> Tokens:
+        """Read the tokens, the class balance and the anchor off the moments, and pull both to gold if there is some."""
         m, k = moments.num_programs, moments.num_classes
         places = np.flatnonzero(moments.first)
         classes = places % k
@@ -65,6 +66,9 @@ class Tokens:
         balance = (wins + 1.0) / (wins.sum() + k)
         own = 0.5 * balance + 0.5 * np.eye(k)[classes]
         anchor = moments.vote_shares().reshape(m * k, k)[places] + _PSEUDO_VOTES * own
+        anchor /= anchor.sum(axis=1, keepdims=True)
+        if gold is not None:
+            balance, anchor = gold.balance(balance), gold.table(places, anchor)
         pairs = moments.second.reshape(m * k, m * k)[np.ix_(places, places)].astype(np.float64)
         return cls(
             places=places,
@@ -74,7 +78,7 @@ class Tokens:
             pairs=pairs,
             chance=np.outer(counts, counts) / max(moments.num_rows, 1),
             balance=balance,
-            anchor=on_simplex(anchor / anchor.sum(axis=1, keepdims=True), floor=FLOOR),
+            anchor=on_simplex(anchor, floor=FLOOR),
         )
 
     @property

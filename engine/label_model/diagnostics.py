@@ -27,6 +27,7 @@ class Diagnostics:
         class_balance: (k,) estimated from the votes, before any shrinking of the prior.
         prior_rule: "given", "estimated" or "shrunk": where the prior comes from.
         temperature: what the sum of the evidence is multiplied by; see temperature.py.
+        gold_rows: rows with gold that were used; 0 unless the user gave some.
         pairs: pairs of votes that carry information.
         parameters: free parameters of the vote table.
         misfit_anchor: mean squared misfit of pair counts in units of their spread, with the vote-share table.
@@ -41,6 +42,7 @@ class Diagnostics:
     class_balance: tuple[float, ...]
     prior_rule: str
     temperature: float
+    gold_rows: int
     pairs: int
     parameters: int
     misfit_anchor: float

@@ -36,6 +36,9 @@ _PSEUDO_VOTES = 5.0
 
 _LEAST_ABSTAINING = 0.02
 
+_MARGIN = 1e-3
+"""Log odds by which a vote alone wins at least."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Pooled:
@@ -80,7 +83,27 @@ def pool(moments: Moments, tokens: Tokens, table: Floats, *, weights: Floats, pr
     plain[:, np.arange(k), np.arange(k)] = 1.0
     share = (_SHARE + (_SHARE_OPEN - _SHARE) * opened)[:, :, None]
     start = prior ** (_SHARE + (_SHARE_OPEN - _SHARE) * mean_openness(moments))
-    return Pooled(table=share * matched + (1.0 - share) * plain, prior=prior, start=start / start.sum())
+    start /= start.sum()
+    pooled = _lone_votes_win(share * matched + (1.0 - share) * plain, start, tokens, table)
+    return Pooled(table=pooled, prior=prior, start=start)
+
+
+def _lone_votes_win(pooled: Floats, start: Floats, tokens: Tokens, table: Floats) -> Floats:
+    """Raise votes that would lose alone although they are right more often than chance.
+
+    Nobody understands a row whose only vote is overruled by programs that said nothing.
+    """
+    k = len(start)
+    silent = np.log(start) + pooled[:, k].sum(axis=0)
+    alone = silent + pooled[tokens.programs, tokens.classes] - pooled[tokens.programs, k]
+    own = np.arange(len(alone)), tokens.classes
+    others = alone.copy()
+    others[own] = -np.inf
+    missing = others.max(axis=1) - alone[own] + _MARGIN
+    raised = (table[own] * k >= 1.0) & (missing > 0)
+    result = pooled.copy()
+    result[tokens.programs[raised], tokens.classes[raised], tokens.classes[raised]] += missing[raised]
+    return result
 
 
 def vote_rates_by_class(moments: Moments, tokens: Tokens, table: Floats) -> Floats:

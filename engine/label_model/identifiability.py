@@ -7,6 +7,7 @@ import numpy as np
 from engine.errors import NotIdentifiable
 from engine.label_model.anchor import Tokens
 from operators.moments import Moments
+from operators.schema import Floats
 
 _MUCH_UNCOVERED = 0.1
 
@@ -89,6 +90,25 @@ def doubtful_fit(moments: Moments, tokens: Tokens, *, balance_given: bool) -> tu
             "give `class_balance` if it is known"
         )
     return tuple(found)
+
+
+def worse_than_chance(tokens: Tokens, table: Floats) -> tuple[str, ...]:
+    """List votes that are estimated to be right less often than by chance: rows may get another label than they say.
+
+    Args:
+        tokens: N of them.
+        table: (N, k) P(class | token).
+    """
+    k = table.shape[1]
+    wrong = np.flatnonzero(table[np.arange(len(table)), tokens.classes] * k < 1.0)
+    found = [f"program {tokens.programs[t]} for class {tokens.classes[t]}" for t in wrong[:10]]
+    if not found:
+        return ()
+    more = f" and {len(wrong) - 10} more" if len(wrong) > 10 else ""
+    return (
+        f"the votes of {', '.join(found)}{more} are estimated to be right less often than by chance, so rows may get "
+        "another label than all their votes say; look at these programs",
+    )
 
 
 def _some(numbers: np.ndarray) -> str:

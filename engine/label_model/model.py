@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from engine.label_model.diagnostics import Diagnostics, from_plain, to_plain
+from engine.label_model.gold import GoldCounts
 from engine.metrics import Metrics, figures
 from operators.confusion import Confusion
 from operators.moments import Moments
@@ -72,6 +73,7 @@ class LabelModel:
         num_classes: int,
         class_balance: Sequence[float] | None = None,
         method: str = "moment_matching",
+        gold: npt.NDArray[Any] | None = None,
     ) -> LabelModel:
         """Fit to a label matrix in memory.
 
@@ -80,6 +82,7 @@ class LabelModel:
             num_classes: k, at least 2.
             class_balance: (k,) positive, sums to 1; None to estimate it.
             method: one of `engine.label_model.methods.METHODS`.
+            gold: (n,) classes, ABSTAIN where unknown; twenty to a hundred known ones help. Left out, no gold is used.
 
         Raises:
             ValueError: `L` is no label matrix over k classes, `class_balance` no balance of them, or `method` unknown.
@@ -91,7 +94,8 @@ class LabelModel:
 
         balance = None if class_balance is None else tuple(float(share) for share in class_balance)
         counts = Moments.of(L, num_classes), Patterns.of(L, num_classes)
-        model = methods.fit(method, *counts, class_balance=balance)
+        known = None if gold is None else GoldCounts.of(L, gold, num_classes)
+        model = methods.fit(method, *counts, class_balance=balance, gold=known)
         for warning in model.warnings:
             logger.warning("%s", warning)
         return model

@@ -26,7 +26,8 @@ from engine.label_model.anchor import Tokens
 from engine.label_model.diagnostics import Diagnostics
 from engine.label_model.duplicates import SIMILAR, name_duplicates, similarity, twins, vote_weights
 from engine.label_model.evidence import pool, vote_rates_by_class
-from engine.label_model.identifiability import doubtful_fit, doubtful_votes, refuse_nothing
+from engine.label_model.gold import GoldCounts
+from engine.label_model.identifiability import doubtful_fit, doubtful_votes, refuse_nothing, worse_than_chance
 from engine.label_model.model import LabelModel
 from engine.label_model.prior import choose_prior
 from engine.label_model.temperature import choose_temperature
@@ -41,13 +42,20 @@ PROBE_PULL = 3.0
 """Weak pull of the first fit, which only finds out how far independence holds."""
 
 
-def fit(moments: Moments, patterns: Patterns, *, class_balance: tuple[float, ...] | None = None) -> LabelModel:
+def fit(
+    moments: Moments,
+    patterns: Patterns,
+    *,
+    class_balance: tuple[float, ...] | None = None,
+    gold: GoldCounts | None = None,
+) -> LabelModel:
     """Fit a label model to the moments of votes.
 
     Args:
         moments: of n rows, m programs and k classes, both at least 1.
         patterns: of the same rows, from which the temperature is read.
         class_balance: (k,) positive, sums to 1; None to estimate it.
+        gold: of some rows, where the user wants them used.
 
     Raises:
         ValueError: `class_balance` is no balance of the k classes, or the patterns are of other rows.
@@ -63,9 +71,9 @@ def fit(moments: Moments, patterns: Patterns, *, class_balance: tuple[float, ...
     refuse_nothing(moments)
     patterns.check_goes_with(moments.num_rows, moments.num_programs)
     m, k = moments.num_programs, moments.num_classes
-    tokens = Tokens.of(moments)
+    tokens = Tokens.of(moments, gold)
     found = match(tokens)
-    prior, rule = choose_prior(moments, tokens, doubt=found.doubt, class_balance=class_balance)
+    prior, rule = choose_prior(moments, tokens, doubt=found.doubt, class_balance=class_balance, gold=gold)
     similar = similarity(tokens, found.table)
     weights = vote_weights(similar)
     pooled = pool(moments, tokens, found.table, weights=weights, prior=prior)
@@ -83,11 +91,16 @@ def fit(moments: Moments, patterns: Patterns, *, class_balance: tuple[float, ...
         given_vote=given.reshape(m, k, k),
         class_balance=tokens.balance,
         vote_weights=token_weights.reshape(m, k),
-        warnings=doubtful_votes(moments) + doubtful_fit(moments, tokens, balance_given=class_balance is not None),
+        warnings=(
+            *doubtful_votes(moments),
+            *doubtful_fit(moments, tokens, balance_given=class_balance is not None),
+            *worse_than_chance(tokens, found.table),
+        ),
         diagnostics=Diagnostics(
             class_balance=tuple(tokens.balance.tolist()),
             prior_rule=rule,
             temperature=temperature,
+            gold_rows=0 if gold is None else gold.num_rows,
             pairs=tokens.num_pairs,
             parameters=tokens.num_parameters,
             misfit_anchor=found.misfit_anchor,

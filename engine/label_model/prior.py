@@ -15,6 +15,7 @@ from __future__ import annotations
 import numpy as np
 
 from engine.label_model.anchor import Tokens
+from engine.label_model.gold import GoldCounts
 from operators.moments import Moments
 from operators.schema import Floats
 
@@ -27,7 +28,12 @@ _INDEPENDENT, _DEPENDENT = 0.2, 0.4
 
 
 def choose_prior(
-    moments: Moments, tokens: Tokens, *, doubt: float, class_balance: tuple[float, ...] | None
+    moments: Moments,
+    tokens: Tokens,
+    *,
+    doubt: float,
+    class_balance: tuple[float, ...] | None,
+    gold: GoldCounts | None = None,
 ) -> tuple[Floats, str]:
     """Return the prior and where it comes from.
 
@@ -36,6 +42,7 @@ def choose_prior(
         tokens: read from them.
         doubt: see `Diagnostics.independence_doubt`.
         class_balance: (k,) given by the user, or None.
+        gold: labelled rows given by the user, which count against the shrinking.
 
     Returns:
         (k,) positive, sums to 1; and "given", "estimated" or "shrunk".
@@ -49,6 +56,8 @@ def choose_prior(
     measured = mean_openness(moments) * moments.num_covered / moments.num_rows
     shrink = _MOST_SHRINKING * dependence * (1.0 - measured)
     prior: Floats = (1.0 - shrink) * tokens.balance + shrink / moments.num_classes
+    if gold is not None:
+        prior = gold.balance(prior)
     return prior, "shrunk" if shrink > 0 else "estimated"
 
 

@@ -10,6 +10,8 @@ from engine.label_model import methods
 from engine.label_model.intervals import Intervals, intervals_of
 from engine.label_model.model import LabelModel
 from engine.stages.context import Context
+from engine.stages.gold import gold_counts
+from engine.stages.programs import ProgramSet
 from engine.stages.votes import Voted
 from engine.store import digest_of
 
@@ -34,23 +36,26 @@ class Models:
     intervals: Intervals | None
 
 
-def fit(ctx: Context, voted: Voted) -> Models:
+def fit(ctx: Context, programs: ProgramSet, voted: Voted) -> Models:
     """Fit the label model on the training rows' moments.
 
     Raises:
         LabelModelError: the votes do not determine one.
+        InputError, ConfigError: the gold labels that the task hands over cannot be used.
     """
     start = time.perf_counter()
     task, moments, patterns = ctx.task, voted.counts.moments, voted.counts.patterns
     counted = [moments.to_json(), hashlib.sha256(patterns.to_bytes()).hexdigest()]
-    digest = digest_of("fit", _VERSION, voted.keys, counted, task.prior, task.label_model.model_dump())
+    gold = gold_counts(ctx, programs, voted)
+    known = None if gold is None else [gold.votes.tolist(), gold.classes.tolist()]
+    digest = digest_of("fit", _VERSION, voted.keys, counted, task.prior, task.label_model.method, known)
     majority = methods.fit("majority_vote", moments, patterns, class_balance=task.prior)
     record = ctx.reuse("fit", digest, complete=(ctx.run.path / "label_model.json").exists())
     if record is not None:
         chosen = LabelModel.from_json(ctx.run.read_json("label_model.json"))
         found = Intervals.from_json(record.result["intervals"]) if record.result["intervals"] else None
         return Models(chosen=chosen, majority=majority, digest=digest, intervals=found)
-    chosen = methods.fit(task.label_model.method, moments, patterns, class_balance=task.prior)
+    chosen = methods.fit(task.label_model.method, moments, patterns, class_balance=task.prior, gold=gold)
     ctx.run.write_json("moments.json", {"programs": list(voted.names), "moments": moments.to_json()})
     ctx.run.write_json("label_model.json", chosen.to_json())
     found = intervals_of(chosen, patterns)

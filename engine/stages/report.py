@@ -80,7 +80,7 @@ def report(ctx: Context, parts: Parts) -> Report:
         end_model=parts.end_model.facts,
         stages=_stages(ctx),
         money=_money(ctx, parts),
-        gold_used_for=() if task.columns.gold is None else ("evaluate",),
+        gold_used_for=_gold_used_for(ctx),
         sandbox=SandboxFigures(
             level=parts.voted.level,
             layers=programs.layers,
@@ -103,6 +103,12 @@ def report(ctx: Context, parts: Parts) -> Report:
         write_report(content, ctx.run.path)
         ctx.run.note(report=digest)
     return content
+
+
+def _gold_used_for(ctx: Context) -> tuple[str, ...]:
+    if ctx.task.columns.gold is None:
+        return ()
+    return ("fit", "evaluate") if ctx.task.label_model.gold else ("evaluate",)
 
 
 def _balance(ctx: Context, parts: Parts, prior: dict[str, float]) -> ClassBalance:

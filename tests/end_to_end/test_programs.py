@@ -155,3 +155,29 @@ def test_a_program_that_fails_everywhere_is_dropped_whole(project: Callable[...,
     assert "it was stopped" in tried["report"]["rejected_programs"]["broken"][0]
     assert tried["statuses"]["label"] == "reused", "the label matrix is the same without it"
     assert tried["report"]["programs"][0]["cpu_s_per_row"] > 0
+
+
+def test_gold_labels_are_used_only_where_the_task_hands_them_over(project: Callable[..., Path]):
+    """A dev file is read, voted on and counted; the report says so, and test rows in it are not used."""
+    task = project(num_rows=400)
+    rows = (task.parent / "comments.csv").read_text().split("\nend")
+    (task.parent / "dev.csv").write_text("\nend".join(rows[:61]) + '\nend",ham,a\n')
+    alchemist("fit", "task.yaml", "--out", "run", folder=task.parent)
+    model = task.parent / "run" / "label_model.json"
+    without = json.loads(model.read_text())
+    task.write_text(task.read_text() + "label_model: {gold: dev.csv}\n")
+    done = json.loads(alchemist("report", "task.yaml", "--out", "run", "--json", folder=task.parent).stdout)
+    informed = json.loads(model.read_text())
+    assert without["diagnostics"]["gold_rows"] == 0
+    assert 20 < informed["diagnostics"]["gold_rows"] < 60
+    assert informed["given_vote"] != without["given_vote"]
+    assert done["report"]["gold_used_for"] == ["fit", "evaluate"]
+    assert any("gold labels, of `label_model.gold`" in warning for warning in done["warnings"])
+    assert any("have the text of a test row" in warning for warning in done["warnings"])
+    assert done["statuses"]["apply"] == "reused"
+    again = json.loads(alchemist("report", "task.yaml", "--out", "run", "--json", folder=task.parent).stdout)
+    assert set(again["statuses"].values()) == {"reused"}
+    (task.parent / "dev.csv").write_text("body,label,site\nhello,eggs,a\n")
+    said = alchemist("fit", "task.yaml", "--out", "run", folder=task.parent, code=2).stderr
+    assert "dev.csv" in said
+    assert "'eggs'" in said

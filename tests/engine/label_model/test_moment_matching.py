@@ -7,6 +7,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from engine.errors import NotIdentifiable
 from engine.label_model.alternation import Goals, alternate
@@ -237,3 +239,54 @@ def test_nothing_to_fit_is_refused() -> None:
         fit(Moments.zero(0, 2), Patterns.zero(0))
     with pytest.raises(NotIdentifiable, match="split column"):
         fit(Moments.zero(3, 2), Patterns.zero(3))
+
+
+@settings(max_examples=40, deadline=None)
+@given(seed=st.integers(0, 2**20), k=st.integers(2, 4), m=st.integers(1, 8), n=st.integers(5, 200))
+def test_unanimous_votes_stand_unless_a_program_is_worse_than_chance(seed: int, k: int, m: int, n: int) -> None:
+    """On programs of any accuracy, coverage and one-sidedness; where a row is overruled, the warnings say why."""
+    rng = np.random.default_rng(seed)
+    gold = rng.choice(k, n, p=rng.dirichlet(np.ones(k)))
+    votes = np.full((n, m), -1, np.int8)
+    for j in range(m):
+        fires = rng.random(n) < rng.uniform(0.05, 0.9)
+        right = rng.random(n) < rng.uniform(0.2, 0.95)
+        votes[fires, j] = np.where(right, gold, rng.integers(0, k, n))[fires]
+        if rng.random() < 0.4:
+            votes[votes[:, j] != rng.integers(0, k), j] = -1
+    model = LabelModel.fit(votes, num_classes=k)
+    soft = model.predict_proba(votes)
+    assert np.isfinite(soft).all()
+    np.testing.assert_allclose(soft.sum(axis=1), 1.0)
+    labels, said = model.predict(votes), votes.max(axis=1)
+    unanimous = (said >= 0) & ((votes == said[:, None]) | (votes < 0)).all(axis=1)
+    worse = np.einsum("jaa->ja", model.given_vote) * k < 1.0
+    for row in np.flatnonzero(unanimous & (labels != said)):
+        assert any(worse[j, votes[row, j]] for j in range(m) if votes[row, j] >= 0)
+        assert any("less often than by chance" in warning for warning in model.warnings)
+
+
+def test_a_few_gold_labels_put_a_wrong_program_right(small: Planted) -> None:
+    """A majority of programs that err together is believed without gold, and found out with fifty labels."""
+    rng = np.random.default_rng(0)
+    gold = rng.integers(0, 2, 3000)
+    twist = np.where(rng.random(3000) < 0.4, 1 - gold, gold)
+    votes = np.stack([np.where(rng.random(3000) < 0.9, twist, 1 - twist) for _ in range(5)], axis=1).astype(np.int8)
+    honest = np.stack([np.where(rng.random(3000) < 0.85, gold, 1 - gold) for _ in range(3)], axis=1).astype(np.int8)
+    L = np.concatenate([votes, honest], axis=1)
+    known = np.full(3000, -1)
+    known[:50] = gold[:50]
+    without = LabelModel.fit(L, num_classes=2)
+    informed = LabelModel.fit(L, num_classes=2, gold=known)
+    rest = slice(50, None)
+    assert (informed.predict(L)[rest] == gold[rest]).mean() > (without.predict(L)[rest] == gold[rest]).mean() + 0.02
+    assert informed.diagnostics is not None
+    assert informed.diagnostics.gold_rows == 50
+    assert without.diagnostics is not None
+    assert without.diagnostics.gold_rows == 0
+    with pytest.raises(ValueError, match="no use for gold"):
+        LabelModel.fit(L, num_classes=2, gold=known, method="dawid_skene")
+    with pytest.raises(ValueError, match="shape"):
+        LabelModel.fit(L, num_classes=2, gold=known[:10])
+    with pytest.raises(ValueError, match="classes 0..1"):
+        LabelModel.fit(L, num_classes=2, gold=known + 2)
