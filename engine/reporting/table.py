@@ -10,7 +10,10 @@ from rich.table import Table
 from rich.text import Text
 
 from engine.metrics import Metrics
-from engine.reporting.report import Money, Report
+from engine.reporting.parts import (
+    Money,
+)
+from engine.reporting.report import Report
 
 _UNKNOWN = "–"
 

@@ -7,8 +7,9 @@ from typing import Any, Literal
 
 import numpy as np
 
+from engine.label_model.analysis import pairwise_agreement
 from engine.metrics import figures
-from engine.reporting.report import (
+from engine.reporting.parts import (
     Change,
     ClassBalance,
     Disagreement,
@@ -16,11 +17,10 @@ from engine.reporting.report import (
     MetricsByModel,
     Money,
     ProgramFigures,
-    Report,
     SandboxFigures,
     StageFigures,
-    write_report,
 )
+from engine.reporting.report import Report, write_report
 from engine.stages.admission import Admitted
 from engine.stages.context import Context
 from engine.stages.corpus import Corpus
@@ -105,6 +105,12 @@ def report(ctx: Context, parts: Parts) -> Report:
     return content
 
 
+def _mean_agreement(parts: Parts, program: int) -> float | None:
+    others = np.delete(pairwise_agreement(parts.voted.counts.moments)[program], program)
+    met = others[~np.isnan(others)]
+    return float(met.mean()) if len(met) else None
+
+
 def _gold_used_for(ctx: Context) -> tuple[str, ...]:
     if ctx.task.columns.gold is None:
         return ()
@@ -136,9 +142,11 @@ def _program(ctx: Context, parts: Parts, j: int) -> ProgramFigures:
     judged = parts.evaluation.judged
     estimated = gold = low = high = None
     repeats: set[int] = set()
+    agreement = None
     if used is not None:
         chosen = parts.models.chosen
         estimated = _number(chosen.accuracies[used])
+        agreement = _mean_agreement(parts, used)
         if parts.models.intervals is not None:
             low, high = map(_number, parts.models.intervals.accuracies[used])
         for found in chosen.diagnostics.duplicates if chosen.diagnostics else ():
@@ -158,6 +166,7 @@ def _program(ctx: Context, parts: Parts, j: int) -> ProgramFigures:
         estimated_accuracy=estimated,
         estimated_low=low,
         estimated_high=high,
+        agreement=agreement,
         repeats=tuple(parts.voted.names[other] for other in sorted(repeats)),
         gold_accuracy=gold,
         cpu_s_per_row=None if trial is None else trial.row_s,

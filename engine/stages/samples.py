@@ -9,7 +9,10 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from engine.reporting.report import Sample, Samples
+from engine.reporting.parts import (
+    Sample,
+    Samples,
+)
 from engine.stages.context import Context
 from engine.stages.corpus import Corpus
 from engine.stages.label import Labeled

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from engine.metrics import Metrics, figures
-from engine.reporting.report import (
+from engine.reporting.parts import (
     Change,
     ClassBalance,
     Disagreement,
@@ -16,12 +16,12 @@ from engine.reporting.report import (
     MetricsByModel,
     Money,
     ProgramFigures,
-    Report,
     Sample,
     Samples,
     SandboxFigures,
     StageFigures,
 )
+from engine.reporting.report import Report
 from operators.confusion import Confusion
 
 

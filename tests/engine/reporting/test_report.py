@@ -12,7 +12,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from engine.reporting.report import ClassBalance, Report, write_report
+from engine.reporting.parts import (
+    ClassBalance,
+)
+from engine.reporting.report import Report, write_report
 from operators.errors import InputError
 
 VOID = {"meta", "link", "br", "hr", "img", "input"}

@@ -7,7 +7,10 @@ import io
 
 from rich.console import Console
 
-from engine.reporting.report import Money, Report
+from engine.reporting.parts import (
+    Money,
+)
+from engine.reporting.report import Report
 from engine.reporting.table import summary
 
 
