@@ -53,7 +53,7 @@ class Report:
     gold_used_for: tuple[str, ...] = ("evaluate",)
     versions: Mapping[str, str]
     warnings: tuple[str, ...] = ()
-    samples: Samples = Samples()
+    samples: Samples = field(default_factory=Samples)
 
     def to_json(self) -> dict[str, Any]:
         """Return JSON values under the keys of docs/report.md; what is not a number becomes None.

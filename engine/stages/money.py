@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from engine.reporting.report import Money
+from engine.reporting.parts import Money
 from engine.synthesis.estimates import direct_labeling_estimate
 from engine.synthesis.ledger import Ledger
 from engine.synthesis.provenance import Provenance
