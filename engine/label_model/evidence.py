@@ -80,7 +80,8 @@ def pool(moments: Moments, tokens: Tokens, table: Floats, *, weights: Floats, pr
     matched = np.concatenate([lift.reshape(m, k, k), _ABSTAIN_WEIGHT * silence[:, None, :]], axis=1)
 
     plain = np.zeros((m, k + 1, k))
-    plain[:, np.arange(k), np.arange(k)] = 1.0
+    # Programs that repeat each other weigh less here too.
+    plain[tokens.programs, tokens.classes, tokens.classes] = weights
     share = (_SHARE + (_SHARE_OPEN - _SHARE) * opened)[:, :, None]
     start = prior ** (_SHARE + (_SHARE_OPEN - _SHARE) * mean_openness(moments))
     start /= start.sum()

@@ -290,3 +290,37 @@ def test_a_few_gold_labels_put_a_wrong_program_right(small: Planted) -> None:
         LabelModel.fit(L, num_classes=2, gold=known[:10])
     with pytest.raises(ValueError, match="classes 0..1"):
         LabelModel.fit(L, num_classes=2, gold=known + 2)
+
+
+def test_a_row_of_weight_two_is_the_row_twice(small: Planted) -> None:
+    """Counted as weights or as rows, the fit is the same to the last bit."""
+    weights = np.random.default_rng(2).integers(1, 4, len(small.votes))
+    repeated = np.repeat(small.votes, weights, axis=0)
+    patterns = Patterns.of(repeated, 3)
+    weighted = fit(Moments.of(small.votes, 3, weights=weights), patterns)
+    assert weighted.to_json() == fit(Moments.of(repeated, 3), patterns).to_json()
+
+
+@pytest.mark.parametrize("times", [100, 100_000])
+def test_labels_do_not_depend_on_the_size_of_the_corpus(small: Planted, times: int) -> None:
+    """The same rows many times over: sampling error shrinks, and the labels stay, near ties apart."""
+    patterns = Patterns.of(small.votes, 3)
+    many = replace(patterns, num_rows=patterns.num_rows * times, counts=patterns.counts * times)
+    weights = np.full(len(small.votes), times)
+    large = fit(Moments.of(small.votes, 3, weights=weights), many)
+    assert (large.predict(small.votes) == LabelModel.fit(small.votes, num_classes=3).predict(small.votes)).mean() > 0.99
+
+
+def test_tripling_a_program_changes_few_labels() -> None:
+    """It is found, and three copies weigh like the root of three: far fewer labels change than by majority vote."""
+    data = _planted(10, 2, 5000)
+    L = np.concatenate([data.votes, data.votes[:, [0, 0]]], axis=1)
+    same = {
+        method: (
+            LabelModel.fit(L, num_classes=2, method=method).predict(L)
+            == LabelModel.fit(data.votes, num_classes=2, method=method).predict(data.votes)
+        ).mean()
+        for method in ("moment_matching", "majority_vote")
+    }
+    assert same["moment_matching"] > 0.95
+    assert 1 - same["moment_matching"] < 0.5 * (1 - same["majority_vote"])
