@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import traceback
+import uuid
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
@@ -25,7 +26,7 @@ class StepError(OperatorError):
 
 
 class Step(Protocol):
-    """What `run_shards` makes in each actor and calls once an item."""
+    """What `run_shards` makes in each worker and calls once an item."""
 
     def __call__(self, item: str) -> bytes:
         """Do the work of one item and return its partial result."""
@@ -38,6 +39,7 @@ def run_shards(
     *,
     step_args: Mapping[str, Any],
     num_actors: int,
+    stateful: bool = True,
     num_cpus: float = 0.5,
     memory: int | None = None,
     no_progress_timeout_s: float = 300.0,
@@ -45,14 +47,17 @@ def run_shards(
 ) -> Iterator[bytes]:
     """Run a step over items on the cluster that this process is connected to.
 
-    Results come in the order in which items finish. An actor that dies is replaced and its item done again, so a
-    step must not mind being repeated. Leaving the iterator early, by an exception or Ctrl-C, ends the actors.
+    Results come in the order in which items finish. A worker that dies is replaced and its item done again, so a
+    step must not mind being repeated. Leaving the iterator early, by an exception or Ctrl-C, ends what is at work.
 
     Args:
         items: what the step is called with, one at a time.
-        step: class whose objects take an item; made once an actor, where its first item arrives.
+        step: class whose objects take an item; made once a worker, where its first item arrives.
         step_args: arguments of `step`.
         num_actors: at most this many work at a time, never more than items.
+        stateful: whether the step needs an actor: it has processes to end, or costs much to make or memory to keep.
+            Other steps run as remote calls in workers that are kept from one execution to the next, which spares three
+            seconds of imports each time; a worker makes the step anew for each execution and then forgets the last.
         num_cpus: of an actor. Below 1, so that on a machine of few cores the pool leaves Ray Data some to run with.
         memory: bytes of an actor, for placing it; None leaves memory out of account.
         no_progress_timeout_s: give up when for so long no item has finished.
@@ -67,15 +72,16 @@ def run_shards(
     if not items:
         return
     size = min(num_actors, len(items))
+    made = {"step": step, "step_args": dict(step_args)}
+    how: dict[str, Any]
+    if stateful:
+        how = {"fn": _Actor, "fn_constructor_kwargs": made, "compute": ray.data.ActorPoolStrategy(size=size)}
+    else:
+        kwargs = {"execution": uuid.uuid4().hex, **made}
+        how = {"fn": _call, "fn_kwargs": kwargs, "compute": ray.data.TaskPoolStrategy(size=size)}
     with _quiet_context(no_progress_timeout_s):
         dataset = ray.data.from_items([{"item": item} for item in items], override_num_blocks=len(items)).map_batches(
-            _Actor,
-            fn_constructor_kwargs={"step": step, "step_args": dict(step_args)},
-            batch_size=None,
-            batch_format="pyarrow",
-            compute=ray.data.ActorPoolStrategy(size=size),
-            num_cpus=num_cpus,
-            memory=memory,
+            batch_size=None, batch_format="pyarrow", num_cpus=num_cpus, memory=memory, **how
         )
     with contextlib.closing(iter(dataset.iter_batches(batch_size=None, batch_format="pyarrow"))) as batches:
         try:
@@ -136,6 +142,18 @@ class _Actor:
             # Raised again in the driver, with the traceback that would be lost on the way.
             told = "".join(traceback.format_exception(error))
             return {"error": StepError.__name__, "message": f"a step failed on a worker:\n{told}"}
+
+
+_of_this_worker: dict[str, _Actor] = {}
+"""{execution: what a remote call made}; of the present execution alone."""
+
+
+def _call(batch: pa.Table, *, execution: str, step: Callable[..., Step], step_args: dict[str, Any]) -> pa.Table:
+    """Do as an actor does, in whichever worker this is."""
+    if execution not in _of_this_worker:
+        _of_this_worker.clear()
+        _of_this_worker[execution] = _Actor(step=step, step_args=step_args)
+    return _of_this_worker[execution](batch)
 
 
 _RESULT = pa.schema([("result", pa.binary()), ("error", pa.string()), ("message", pa.string())])

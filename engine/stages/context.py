@@ -92,6 +92,7 @@ class Context:
         step_args: Mapping[str, Any],
         slowest_item_s: float = 0.0,
         memory_bytes: int | None = None,
+        stateful: bool = False,
     ) -> Iterator[bytes]:
         """Run a step over items on the cluster, and show how far it is.
 
@@ -102,6 +103,7 @@ class Context:
             step_args: likewise.
             slowest_item_s: the longest that one item may rightly take; no progress is a fault only after that.
             memory_bytes: that an actor may need at worst; Ray places no more actors than fit.
+            stateful: whether the step needs an actor of its own; see `run_shards`.
         """
         if not items:
             return
@@ -116,6 +118,7 @@ class Context:
             step,
             step_args=dict(step_args),
             num_actors=actors,
+            stateful=stateful,
             memory=memory_bytes,
             no_progress_timeout_s=patience,
         ):

@@ -65,7 +65,14 @@ def distill(ctx: Context, corpus: Corpus, labels: str) -> Distilled:
             "features": settings,
             "digest": features,
         }
-        for _ in ctx.stream("distill", missing, FeaturizeShard, step_args=args, slowest_item_s=_slowest(task)):
+        for _ in ctx.stream(
+            "distill",
+            missing,
+            FeaturizeShard,
+            step_args=args,
+            slowest_item_s=_slowest(task),
+            stateful=_encodes(task),
+        ):
             pass
         # Importing torch takes a second or two; a run that has nothing to train does not pay it.
         from engine.distillation.train import choose_trainer
@@ -109,8 +116,14 @@ def predict(ctx: Context, corpus: Corpus, model: Distilled) -> str:
         "digest": name,
     }
     rows = 0
-    items, slowest = [s.to_json() for s in missing], _slowest(ctx.task)
-    for result in ctx.stream("predict", items, PredictShard, step_args=args, slowest_item_s=slowest):
+    for result in ctx.stream(
+        "predict",
+        [shard.to_json() for shard in missing],
+        PredictShard,
+        step_args=args,
+        slowest_item_s=_slowest(ctx.task),
+        stateful=_encodes(ctx.task),
+    ):
         rows += json.loads(result)["rows"]
     ctx.run.keep_only("predictions", paths)
     ctx.finish("predict", digest=digest, since=start, rows=rows, result={})
@@ -119,4 +132,9 @@ def predict(ctx: Context, corpus: Corpus, model: Distilled) -> str:
 
 def _slowest(task: LabelingTask) -> float:
     """A text takes an encoder up to some seconds on a CPU, and n-grams a millisecond."""
-    return task.shards.max_rows * (2.0 if task.end_model.encoder is not None else 0.01)
+    return task.shards.max_rows * (2.0 if _encodes(task) else 0.01)
+
+
+def _encodes(task: LabelingTask) -> bool:
+    """Whether texts go through an encoder, which a worker loads once and should not keep afterwards."""
+    return task.end_model.encoder is not None

@@ -121,6 +121,7 @@ def _compute(ctx: Context, corpus: Corpus, programs: ProgramSet, missing: dict[s
             ApplyShard,
             step_args=args,
             slowest_item_s=slowest,
+            stateful=True,
             memory_bytes=actor_memory_bytes(programs.limits, num_programs=len(keys)),
         )
         applied += [Applied.from_bytes(result) for result in stream]

@@ -90,6 +90,28 @@ def test_every_item_comes_back_once(tmp_path):
     _wait_until_gone(tmp_path)
 
 
+def test_remote_calls_do_as_actors_do(tmp_path):
+    """Every item once, errors as themselves, and a worker that dies in the middle is replaced."""
+    items = [str(i) for i in range(60)] + ["die once"]
+    results = list(_run(tmp_path, items, stateful=False))
+    assert sorted(results) == sorted(f"{item}!".encode() for item in items)
+    with pytest.raises(InputError, match=r"^corpus.csv, row 7: no such thing$"):
+        list(_run(tmp_path, ["a", "bad"], stateful=False))
+    with pytest.raises(InputError, match="no room for the model"):
+        list(run_shards(["a"], _Unmade, step_args={}, num_actors=1, stateful=False))
+
+
+def test_remote_calls_make_the_step_anew_for_each_execution(tmp_path):
+    """Workers are kept, and what they made for another execution is not used again."""
+    (tmp_path / "one").mkdir()
+    (tmp_path / "two").mkdir()
+    for folder in ("one", "two"):
+        list(_run(tmp_path / folder, [str(i) for i in range(20)], stateful=False))
+    made = [{path.name for path in (tmp_path / folder).glob("pid-*")} for folder in ("one", "two")]
+    assert all(1 <= len(pids) <= 2 for pids in made)
+    assert made[0] & made[1], "no worker was kept"
+
+
 def test_no_items_and_one_item(tmp_path):
     """Nothing to do starts nothing; one item takes one actor, however many are allowed."""
     assert list(_run(tmp_path, [])) == []
