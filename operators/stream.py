@@ -19,6 +19,7 @@ import ray
 from ray.data.exceptions import ExecutionTimeoutError
 
 from operators.errors import OperatorError
+from operators.interrupts import felt_interrupts
 
 
 class StepError(OperatorError):
@@ -79,13 +80,14 @@ def run_shards(
     else:
         kwargs = {"execution": uuid.uuid4().hex, **made}
         how = {"fn": _call, "fn_kwargs": kwargs, "compute": ray.data.TaskPoolStrategy(size=size)}
-    with _quiet_context(no_progress_timeout_s):
+    with felt_interrupts(), _quiet_context(no_progress_timeout_s):
         dataset = ray.data.from_items([{"item": item} for item in items], override_num_blocks=len(items)).map_batches(
             batch_size=None, batch_format="pyarrow", num_cpus=num_cpus, memory=memory, **how
         )
-    with contextlib.closing(iter(dataset.iter_batches(batch_size=None, batch_format="pyarrow"))) as batches:
+        stream = iter(dataset.iter_batches(batch_size=None, batch_format="pyarrow"))
+    with contextlib.closing(stream) as batches:
         try:
-            for batch in batches:
+            while (batch := _next(batches)) is not None:
                 for row in batch.to_pylist():
                     if row["error"] is not None:
                         raise _error(row["error"], row["message"])
@@ -98,6 +100,12 @@ def run_shards(
                 f"no item finished within {no_progress_timeout_s:g} s: the cluster has no room for an actor with "
                 f"{num_cpus:g} CPUs{wanted}, or the work on an item kills its process each time ({error})"
             ) from error
+
+
+def _next(batches: Iterator[pa.Table]) -> pa.Table | None:
+    """Wait for the next batch; None at the end. Here Ray would now and then lose an interrupt."""
+    with felt_interrupts():
+        return next(batches, None)
 
 
 @contextlib.contextmanager
