@@ -33,7 +33,7 @@ STAGES = ("index", "synthesis", "admission", "apply", "fit", "label", "distill",
 """In the order they run; `run(until=...)` takes one of these."""
 
 UNFINISHED = 4
-"""Exit code of a run that finished without programs that were quarantined."""
+"""Exit code of a run that finished without programs that were quarantined, or parts of the corpus that were skipped."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +45,7 @@ class RunResult:
         statuses: {stage: "computed" or "reused"}.
         report: None where the run was told to stop before it.
         quarantined: {program: why}.
+        skipped: {part of the corpus: why it could not be read}.
         warnings: what the user should know.
     """
 
@@ -52,12 +53,13 @@ class RunResult:
     statuses: dict[str, StageStatus]
     report: Report | None
     quarantined: dict[str, str]
+    skipped: dict[str, str]
     warnings: tuple[str, ...]
 
     @property
     def exit_code(self) -> int:
-        """0, or 4 where programs were quarantined."""
-        return UNFINISHED if self.quarantined else 0
+        """0, or 4 where programs were quarantined or parts of the corpus skipped."""
+        return UNFINISHED if self.quarantined or self.skipped else 0
 
     def labels(self) -> Any:
         """Return the soft labels as a pandas frame, rows in the order of the data; for corpora that fit in memory."""
@@ -71,6 +73,7 @@ class RunResult:
             "run": str(self.run),
             "statuses": dict(self.statuses),
             "quarantined": self.quarantined,
+            "skipped": self.skipped,
             "warnings": list(self.warnings),
             "report": None if self.report is None else self.report.to_json(),
         }
@@ -122,6 +125,7 @@ def run(
 
 def _stages(ctx: Context, until: str) -> RunResult:
     quarantined: dict[str, str] = {}
+    skipped: dict[str, str] = {}
 
     def result(report: Report | None = None) -> RunResult:
         return RunResult(
@@ -129,10 +133,12 @@ def _stages(ctx: Context, until: str) -> RunResult:
             statuses=dict(ctx.statuses),
             report=report,
             quarantined=quarantined,
+            skipped=skipped,
             warnings=tuple(ctx.warnings),
         )
 
     corpus = index(ctx)
+    skipped = corpus.skipped
     if until == "index":
         return result()
     programs = collect(ctx)

@@ -29,6 +29,10 @@ class DataSpec(TaskModel):
 
     Each is a file, a folder, a glob or a list of them; Parquet, CSV, TSV or JSON lines; `hf://` and other fsspec
     URLs too. Relative paths start at the task file.
+
+    Attributes:
+        on_bad_shard: what is done about a file or a part of one that cannot be read: `fail` stops the run, `skip` goes
+            on without its rows, which the report lists, and ends with exit code 4.
     """
 
     source: Paths = ()
@@ -38,6 +42,7 @@ class DataSpec(TaskModel):
     train_values: tuple[str, ...] = ("train",)
     test_values: tuple[str, ...] = ("test",)
     test_fraction: Annotated[float, Field(ge=0, lt=1)] = 0.2
+    on_bad_shard: Literal["fail", "skip"] = "fail"
 
     @model_validator(mode="after")
     def _one_way(self) -> DataSpec:

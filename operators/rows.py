@@ -71,23 +71,43 @@ class SplitRule:
 class IndexShard:
     """Step: write `rows/<shard>-<digest>.parquet` (id, is_test, null_text) in the order of the shard."""
 
-    def __init__(self, *, folder: str, digest: str, text: str, id_column: str | None, split: SplitRule) -> None:
+    def __init__(
+        self,
+        *,
+        folder: str,
+        digest: str,
+        text: str,
+        id_column: str | None,
+        split: SplitRule,
+        skip_bad: bool = False,
+    ) -> None:
         self._folder = Path(folder)
         self._digest = digest
         self._text = text
         self._id = id_column
         self._split = split
+        self._skip_bad = skip_bad
 
     def __call__(self, item: str) -> bytes:
         """Index one shard.
 
         Returns:
-            its RowCounts.
+            JSON, {"skipped": why} with the key of a shard that cannot be read, where such are to be skipped.
 
         Raises:
-            InputError: an id is missing, or the split column holds a value that the task does not name.
+            InputError: the shard cannot be read, an id is missing, or the split column holds a value that the task
+                does not name.
         """
         shard = Shard.from_json(item)
+        try:
+            self._write(shard)
+        except InputError as error:
+            if not self._skip_bad:
+                raise
+            return json.dumps({"key": shard.key, "skipped": str(error)}).encode()
+        return json.dumps({"key": shard.key, "skipped": None}).encode()
+
+    def _write(self, shard: Shard) -> None:
         extra = () if self._split.column is None else (self._split.column,)
         table = read_shard(shard, text=self._text, id=self._id, extra=extra)
         if table.column("id").null_count:
@@ -108,7 +128,6 @@ class IndexShard:
         path = rows_path(self._folder, shard.key, self._digest)
         # In the footer, so that an index that is resumed reads no rows again.
         commit_table(path, rows.replace_schema_metadata({_COUNTS: counts}))
-        return counts
 
 
 def rows_path(folder: Path, shard_key: str, digest: str) -> Path:

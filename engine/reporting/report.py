@@ -41,6 +41,7 @@ class Report:
     programs: tuple[ProgramFigures, ...]
     faults: Mapping[str, Mapping[str, int]]
     quarantined: Mapping[str, str]
+    skipped: Mapping[str, str] = field(default_factory=dict)
     rejected_programs: Mapping[str, tuple[str, ...]]
     metrics: MetricsByModel | None
     metrics_reason: str | None

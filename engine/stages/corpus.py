@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 
 import pyarrow.parquet as pq
 
@@ -16,6 +17,7 @@ from engine.task import LabelingTask
 from operators.corpus.files import common_folder
 from operators.corpus.plan import Shard, plan_shards
 from operators.duplicates import ROWS_A_CLASS, FindDuplicateIds
+from operators.errors import InputError
 from operators.rows import IndexShard, RowCounts, SplitRule, read_counts, rows_path
 
 
@@ -27,11 +29,13 @@ class Corpus:
         shards: in the order of the data.
         rows: digest in the names of the row files; covers the id column and the split.
         counts: over all shards.
+        skipped: {path: why} of files, or parts of them, that could not be read and were left out.
     """
 
     shards: tuple[Shard, ...]
     rows: str
     counts: RowCounts
+    skipped: dict[str, str] = field(default_factory=dict)
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -39,8 +43,12 @@ class Corpus:
         return tuple(shard.key for shard in self.shards)
 
 
-def plan(task: LabelingTask) -> list[Shard]:
+def plan(task: LabelingTask, *, skipped: dict[str, str] | None = None) -> list[Shard]:
     """Cut the corpus of a task into shards and check that its columns are there; no row is kept in memory.
+
+    Args:
+        task: whose corpus it is.
+        skipped: takes {path: why} of files that cannot be read; without it they are errors.
 
     Raises:
         InputError: a file or a column is missing, or cannot be read.
@@ -62,6 +70,7 @@ def plan(task: LabelingTask) -> list[Shard]:
                 sized=[columns.text] if columns.id is None else [columns.text, columns.id],
                 split=split,
                 base=base,
+                skipped=skipped,
             )
     _refuse_overlap(shards)
     return shards
@@ -86,7 +95,8 @@ def index(ctx: Context) -> Corpus:
     """
     start = time.perf_counter()
     task, folder = ctx.task, ctx.run.path
-    shards = tuple(plan(task))
+    unread: dict[str, str] | None = {} if task.data.on_bad_shard == "skip" else None
+    shards = tuple(plan(task, skipped=unread))
     rule = SplitRule(
         column=task.data.split_column,
         train_values=task.data.train_values,
@@ -95,22 +105,30 @@ def index(ctx: Context) -> Corpus:
     )
     splits = [rule.column, rule.train_values, rule.test_values, rule.fraction]
     rows = digest_of("rows", 1, task.columns.id, task.columns.text, splits)
-    digest = digest_of("index", rows, [shard.key for shard in shards], [shard.split for shard in shards])
+    keys = [shard.key for shard in shards]
+    digest = digest_of("index", 2, rows, keys, [shard.split for shard in shards], task.data.on_bad_shard, unread)
     missing = [shard for shard in shards if not rows_path(folder, shard.key, rows).exists()]
-    record = ctx.reuse("index", digest, complete=not missing)
+    known = ctx.run.record("index")
+    bad: dict[str, str] = known.result["bad"] if known is not None and known.digest == digest else {}
+    record = ctx.reuse("index", digest, complete=all(shard.key in bad for shard in missing))
     if record is not None:
-        return _checked(ctx, Corpus(shards=shards, rows=rows, counts=RowCounts(**record.result)))
+        corpus = _corpus(shards, rows, bad, unread, counts=RowCounts(**record.result["counts"]))
+        return _checked(ctx, corpus)
     args = {
         "folder": str(folder),
         "digest": rows,
         "text": task.columns.text,
         "id_column": task.columns.id,
         "split": rule,
+        "skip_bad": unread is not None,
     }
-    for _ in ctx.stream("index", [shard.to_json() for shard in missing], IndexShard, step_args=args):
-        pass
-    counts = sum((read_counts(rows_path(folder, s.key, rows)) for s in shards), start=RowCounts())
-    corpus = Corpus(shards=shards, rows=rows, counts=counts)
+    bad = {}
+    for told in ctx.stream("index", [shard.to_json() for shard in missing], IndexShard, step_args=args):
+        done = json.loads(told)
+        if done["skipped"] is not None:
+            bad[done["key"]] = done["skipped"]
+    corpus = _corpus(shards, rows, bad, unread, counts=None, folder=folder)
+    counts = corpus.counts
     if task.columns.id is not None:
         _refuse_mixed_ids(ctx, corpus)
         _refuse_duplicates(ctx, corpus)
@@ -119,12 +137,38 @@ def index(ctx: Context) -> Corpus:
             f"all {counts.rows} rows are test rows, so there is nothing to label from; "
             "check `data.split_column`, `data.test` and `data.test_fraction`"
         )
-    result = {name: getattr(counts, name) for name in RowCounts.__slots__}
+    result = {"counts": {name: getattr(counts, name) for name in RowCounts.__slots__}, "bad": bad}
     ctx.finish("index", digest=digest, since=start, rows=sum(s.num_rows for s in missing), result=result)
     return _checked(ctx, corpus)
 
 
+def _corpus(
+    shards: tuple[Shard, ...],
+    rows: str,
+    bad: dict[str, str],
+    unread: dict[str, str] | None,
+    *,
+    counts: RowCounts | None,
+    folder: Path | None = None,
+) -> Corpus:
+    """Leave out the shards that could not be read, and count the others unless that was done."""
+    good = tuple(shard for shard in shards if shard.key not in bad)
+    if not good:
+        raise InputError(f"no part of the corpus could be read; the first: {next(iter(bad.values()))}")
+    if counts is None:
+        assert folder is not None  # the rows to count are there
+        counts = sum((read_counts(rows_path(folder, shard.key, rows)) for shard in good), start=RowCounts())
+    skipped = dict(unread or {})
+    for shard in shards:
+        if shard.key in bad:
+            pieces = ", ".join(f"{p.path} from row {p.first_row}" for p in shard.pieces)
+            skipped[pieces] = bad[shard.key]
+    return Corpus(shards=good, rows=rows, counts=counts, skipped=skipped)
+
+
 def _checked(ctx: Context, corpus: Corpus) -> Corpus:
+    for where, why in corpus.skipped.items():
+        ctx.warn(f"skipped {where}: {why}")
     if corpus.counts.null_texts:
         ctx.warn(
             f"{corpus.counts.null_texts} rows have a null text in column {ctx.task.columns.text!r}; no program "

@@ -67,6 +67,7 @@ def report(ctx: Context, parts: Parts) -> Report:
         programs=tuple(_program(ctx, parts, j) for j in range(len(names))),
         faults=faults,
         quarantined=parts.voted.quarantined,
+        skipped=parts.corpus.skipped,
         rejected_programs={name: tuple(reasons) for name, reasons in programs.rejected.items()},
         metrics=_metrics(ctx, parts),
         metrics_reason=parts.evaluation.reason,

@@ -72,6 +72,7 @@ def plan_shards(
     sized: Sequence[str] | None = None,
     split: str | None = None,
     base: str | None = None,
+    skipped: dict[str, str] | None = None,
 ) -> list[Shard]:
     """Cut a corpus into shards, in the order of the sources, the files of each and the rows.
 
@@ -86,6 +87,7 @@ def plan_shards(
         split: kept in the shards.
         base: folder from which rows without an id column name their file; `common_folder(sources)` unless given.
             Train and test files, planned apart, need a common one for their ids to differ.
+        skipped: takes {path: why} of files that cannot be read, which are then left out; without it they are errors.
 
     Raises:
         InputError: nothing is there, no rows are in it, a column is missing, or a file cannot be read.
@@ -96,14 +98,20 @@ def plan_shards(
     files = find_files(sources, base=common_folder(sources) if base is None else base)
     wanted = tuple(dict.fromkeys(columns))
     measured = wanted if sized is None else tuple(sized)
-    pieces = (
-        p for file in files for p in _cut(file, max_rows=max_rows, max_bytes=max_bytes, columns=wanted, sized=measured)
+    cuts = (
+        _read_or_skipped(
+            file.path, _cut(file, max_rows=max_rows, max_bytes=max_bytes, columns=wanted, sized=measured), skipped
+        )
+        for file in files
     )
+    pieces = (piece for cut in cuts for piece in cut)
     try:
         shards = [Shard.of(p, split=split) for p in _packed(pieces, max_rows=max_rows, max_bytes=max_bytes)]
     finally:
         close_last()
     if not shards:
+        if skipped:
+            raise InputError(f"none of {len(files)} file(s) can be read; the first: {next(iter(skipped.values()))}")
         raise InputError(f"no rows in {', '.join(sources)}: {len(files)} file(s), each without a row")
     rows = sum(shard.num_rows for shard in shards)
     logger.info(
@@ -114,6 +122,17 @@ def plan_shards(
         time.perf_counter() - start,
     )
     return shards
+
+
+def _read_or_skipped(path: str, cut: Iterator[Piece], skipped: dict[str, str] | None) -> Iterable[Piece]:
+    """Cut a file; one that cannot be read to its end gives nothing where it may be skipped."""
+    if skipped is None:
+        return cut
+    try:
+        return list(cut)
+    except InputError as error:
+        skipped[path] = str(error)
+        return []
 
 
 def _cut(

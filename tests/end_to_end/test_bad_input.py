@@ -129,3 +129,18 @@ def test_a_full_disk_is_named(project: Callable[..., Path], tmp_path: Path):
         refusal(task, until="label", code=0)
     finally:
         subprocess.run(["umount", "-l", str(run)], check=True)
+
+
+def test_bad_files_are_skipped_where_the_task_says_so(project: Callable[..., Path]):
+    """The rest is labeled as it would be alone, what was skipped is listed, and the exit code is 4."""
+    task = project(num_rows=300)
+    replace(task, "source: comments.csv", 'source: [comments.csv, "more/*.csv"], on_bad_shard: skip')
+    (task.parent / "more").mkdir()
+    (task.parent / "more" / "broken.csv").write_bytes(b'body,label,site\n"never closed,ham,a\n')
+    said = refusal(task, code=4)
+    assert "skipped" in said
+    assert "broken.csv" in said
+    again = refusal(task, code=4)
+    assert "broken.csv" in again
+    replace(task, "on_bad_shard: skip", "on_bad_shard: fail")
+    assert "broken.csv" in refusal(task)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -26,10 +27,9 @@ def shards_of(tmp_path: Path, table: pa.Table, *, max_rows: int = 100, split: st
 
 def index(tmp_path: Path, shard: Shard, rule: SplitRule, *, id_column: str | None = None) -> tuple[pa.Table, RowCounts]:
     step = IndexShard(folder=str(tmp_path), digest="d", text="text", id_column=id_column, split=rule)
-    counts = RowCounts.from_bytes(step(shard.to_json()))
+    assert json.loads(step(shard.to_json())) == {"key": shard.key, "skipped": None}
     path = rows_path(tmp_path, shard.key, "d")
-    assert read_counts(path) == counts
-    return pq.read_table(path), counts
+    return pq.read_table(path), read_counts(path)
 
 
 def test_rows_keep_their_order_and_are_counted(tmp_path: Path):
@@ -92,3 +92,15 @@ def test_an_id_that_stands_twice_is_found_across_shards(tmp_path: Path, kind: st
     found = [find(str(residue)) for residue in range(num_classes)]
     assert sum(result != b"[]" for result in found) == 1
     assert repr(ids[-1]).encode() in b"".join(found)
+
+
+def test_a_shard_that_cannot_be_read_is_told_where_that_is_asked_for(tmp_path: Path):
+    """With its key and the reason, and no file; without asking it is an error."""
+    (shard,) = shards_of(tmp_path, pa.table({"text": ["a"], "split": ["nobody knows"]}))
+    arguments = {"folder": str(tmp_path), "digest": "d", "text": "text", "id_column": None, "split": BY_COLUMN}
+    said = json.loads(IndexShard(**arguments, skip_bad=True)(shard.to_json()))
+    assert said["key"] == shard.key
+    assert "nobody knows" in said["skipped"]
+    assert not rows_path(tmp_path, shard.key, "d").exists()
+    with pytest.raises(InputError, match="nobody knows"):
+        IndexShard(**arguments)(shard.to_json())

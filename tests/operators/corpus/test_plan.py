@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from operators.corpus.plan import plan_shards
@@ -75,3 +79,23 @@ def test_files_without_rows_beside_others(tmp_path, write, plan, rows_of):
     (tmp_path / "b.csv").write_bytes(b"")
     write(tmp_path / "c.csv", ROWS)
     assert rows_of(plan(tmp_path)) == ROWS
+
+
+def test_files_that_cannot_be_read_may_be_skipped(tmp_path):
+    """The others are planned as they would be alone, and each skipped file has its reason; all of them is an error."""
+    pq.write_table(pa.table({"body": ["a", "b"]}), tmp_path / "good.parquet")
+    whole = (tmp_path / "good.parquet").read_bytes()
+    (tmp_path / "cut.parquet").write_bytes(whole[: len(whole) // 2])
+    (tmp_path / "empty.parquet").write_bytes(b"")
+    skipped: dict[str, str] = {}
+    options = {"max_rows": 10, "max_bytes": 1 << 20, "columns": ["body"]}
+    shards = plan_shards([str(tmp_path)], **options, skipped=skipped)
+    alone = plan_shards([str(tmp_path / "good.parquet")], **options, base=str(tmp_path))
+    assert [shard.key for shard in shards] == [shard.key for shard in alone]
+    assert sorted(Path(path).name for path in skipped) == ["cut.parquet", "empty.parquet"]
+    assert all(Path(path).name in why for path, why in skipped.items())
+    (tmp_path / "good.parquet").unlink()
+    with pytest.raises(InputError, match=r"none of 2 file\(s\) can be read; the first: .*cut.parquet"):
+        plan_shards([str(tmp_path)], **options, skipped={})
+    with pytest.raises(InputError, match=r"cut.parquet"):
+        plan_shards([str(tmp_path)], **options)
