@@ -64,8 +64,8 @@ def require(isolation: Isolation, level: int) -> None:
             f"the sandbox reaches isolation level {isolation.level} on this machine, and level {level} is required. "
             f"Missing: {'; '.join(isolation.missing)}. Use a kernel or container that offers it, or accept less: "
             f"`sandbox.required_level: {isolation.level}` in the task file (below 2 with "
-            f"`programs_may_harm_this_machine: true`), Limits(required_level={isolation.level}) in Python. Programs could "
-            "then do what these layers forbid"
+            f"`programs_may_harm_this_machine: true`), Limits(required_level={isolation.level}) in Python. Programs "
+            "could then do what these layers forbid"
         )
 
 
