@@ -75,7 +75,16 @@ def main() -> None:
     content = {**provenance(packages=["numpy", "cvxpy", "scipy"]), "summary": total, "matrices": described}
     content["scores"] = {n: {method: asdict(s) for method, s in found.items()} for n, found in scores.items()}
     options.json.parent.mkdir(parents=True, exist_ok=True)
-    options.json.write_text(json.dumps(content, indent=1) + "\n")
+    options.json.write_text(json.dumps(without_nan(content), indent=1, allow_nan=False) + "\n")
+
+
+def without_nan(value: object) -> object:
+    """Write null for what is not a number, since JSON has no word for it."""
+    if isinstance(value, dict):
+        return {key: without_nan(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [without_nan(inner) for inner in value]
+    return None if isinstance(value, float) and value != value else value
 
 
 def scored(matrix: Matrix, others: dict[str, object]) -> dict[str, Score]:
@@ -91,7 +100,12 @@ def scored(matrix: Matrix, others: dict[str, object]) -> dict[str, Score]:
         else:
             method = others[name]
             assert callable(method)
-            soft = method(matrix.votes[covered], k)
+            try:
+                soft = method(matrix.votes[covered], k)
+            except Exception as error:  # another library's; it is told and ranked last, and the others go on
+                print(f"{name} failed on {matrix.name}: {error}")
+                found[name] = Score(score=float("nan"), log_loss=float("nan"), ece=float("nan"), seconds=0.0)
+                continue
         found[name] = measured(soft, matrix.gold[covered], matrix.metric, time.perf_counter() - start)
     return found
 
@@ -121,19 +135,22 @@ def measured(soft: Floats, gold: np.ndarray, metric: str, seconds: float) -> Sco
 
 
 def summary(scores: dict[str, dict[str, Score]]) -> dict[str, dict[str, float]]:
-    """Mean, mean rank, wins (ties count), worst difference to majority vote, log loss and ECE of each method."""
+    """Mean, mean rank, wins (ties count), worst difference to majority vote, log loss and ECE of each method.
+
+    A method that failed on a matrix is last there, and its means are over the others.
+    """
     names = list(next(iter(scores.values())))
     points = np.array([[found[name].score for name in names] for found in scores.values()])
-    ranks = rankdata(-points, axis=1)
+    ranks = rankdata(np.where(np.isnan(points), np.inf, -points), axis=1)
     majority = points[:, names.index("majority_vote")]
     return {
         name: {
-            "mean": round(float(points[:, j].mean()), 2),
+            "mean": round(float(np.nanmean(points[:, j])), 2),
             "mean_rank": round(float(ranks[:, j].mean()), 2),
-            "wins": int((points[:, j] == points.max(axis=1)).sum()),
-            "worst_vs_majority_vote": round(float((points[:, j] - majority).min()), 2),
-            "log_loss": round(float(np.mean([found[name].log_loss for found in scores.values()])), 3),
-            "ece": round(float(np.mean([found[name].ece for found in scores.values()])), 3),
+            "wins": int((points[:, j] == np.nanmax(points, axis=1)).sum()),
+            "worst_vs_majority_vote": round(float(np.nanmin(points[:, j] - majority)), 2),
+            "log_loss": round(float(np.nanmean([found[name].log_loss for found in scores.values()])), 3),
+            "ece": round(float(np.nanmean([found[name].ece for found in scores.values()])), 3),
         }
         for j, name in enumerate(names)
     }
