@@ -56,6 +56,14 @@ class Evidence:
         """k."""
         return len(self.prior)
 
+    @property
+    def given_vote(self) -> Floats:
+        """(m, k, k) P(class y given vote a of a program alone), silence and temperature left out of account."""
+        scores = self.table[:, : self.num_classes] + np.log(self.prior)
+        given: Floats = np.exp(scores - scores.max(axis=2, keepdims=True))
+        given /= given.sum(axis=2, keepdims=True)
+        return given
+
 
 def soft_labels(votes: npt.NDArray[Any], evidence: Evidence) -> Floats:
     """Return the posterior of each row.

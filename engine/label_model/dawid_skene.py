@@ -11,7 +11,7 @@ import numpy as np
 from scipy import sparse
 
 from engine.label_model.identifiability import doubtful_votes, refuse_nothing
-from engine.label_model.model import LabelModel, given_vote
+from engine.label_model.model import LabelModel
 from engine.label_model.prior import check_balance
 from operators.moments import Moments
 from operators.patterns import Patterns
@@ -66,7 +66,7 @@ def dawid_skene(moments: Moments, patterns: Patterns, *, class_balance: tuple[fl
         evidence=evidence,
         method="dawid_skene",
         vote_rates=moments.first / moments.num_rows,
-        given_vote=given_vote(evidence),
+        given_vote=evidence.given_vote,
         class_balance=evidence.prior,
         vote_weights=np.ones((m, k)),
         warnings=doubtful_votes(moments) + _sampled(patterns),

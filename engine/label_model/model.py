@@ -242,11 +242,3 @@ class LabelModel:
             )
         except KeyError as error:
             raise ValueError(f"a saved label model has no {error}; fit it again") from error
-
-
-def given_vote(evidence: Evidence) -> Floats:
-    """(m, k, k) P(class y given vote a of a program alone), where the evidence of a vote is all that it says."""
-    scores = evidence.table[:, : evidence.num_classes] + np.log(evidence.prior)
-    given: Floats = np.exp(scores - scores.max(axis=2, keepdims=True))
-    given /= given.sum(axis=2, keepdims=True)
-    return given

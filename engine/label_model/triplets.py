@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from engine.label_model.identifiability import doubtful_votes, refuse_nothing
-from engine.label_model.model import LabelModel, given_vote
+from engine.label_model.model import LabelModel
 from engine.label_model.prior import check_balance
 from operators.moments import Moments
 from operators.posterior import Evidence
@@ -58,7 +58,7 @@ def triplets(moments: Moments, *, class_balance: tuple[float, ...] | None = None
         evidence=evidence,
         method="triplets",
         vote_rates=moments.first / moments.num_rows,
-        given_vote=given_vote(evidence),
+        given_vote=evidence.given_vote,
         class_balance=evidence.prior,
         vote_weights=np.ones((m, k)),
         warnings=doubtful_votes(moments),

@@ -26,7 +26,7 @@ from operators.sample import sample_texts
 logger = logging.getLogger(__name__)
 
 _CHEAP_ROW_S = 10e-6
-"""CPU seconds a row below which a worker of its own costs a program more than 4% (benchmarks/sandbox_throughput.py)."""
+"""CPU seconds a row below which a worker of its own costs a program 5% or more (benchmarks/sandbox_throughput.py)."""
 
 _GROUP = 16
 """Cheap programs in a worker: the cost of a worker is then a sixteenth, and a crash takes few along."""

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from operators.sandbox import wire
 from operators.sandbox.limits import Limits
 from operators.sandbox.memory import Results, Texts
-from operators.sandbox.process import ProtocolBroken, Worker, WorkerGone
+from operators.sandbox.process import ProtocolBroken, Worker, WorkerGone, signal_name
 from operators.sandbox.record import Record, Step
 from operators.sandbox.watchdog import Watch, private_bytes
 from operators.schema import ABSTAIN, Fault
@@ -178,9 +178,8 @@ class Job:
         """Quarantine a program that has run up to a row, if it is too slow or wrong too often."""
         limits, record = self._limits, self.records[program]
         if record.timeouts >= limits.max_timeouts:
-            why = f"{record.timeouts} rows ran out of time ({limits.row_timeout_s:g} s each)"
-            self._quarantine(program, reached, why)
-        elif too_long:
+            too_long = f"{record.timeouts} rows ran out of time ({limits.row_timeout_s:g} s each)"
+        if too_long:
             self._quarantine(program, reached, too_long)
         elif reached >= limits.sample_rows and not record.judged:
             record.judged = True
@@ -196,11 +195,10 @@ class Job:
 
     def _replace_guilty(self, fault: Fault, why: str) -> None:
         """End the worker, charge the row that it was at, and go on after that row."""
-        step = self._steps[0]
+        step, record = self._steps[0], self.records[self._steps[0].program]
         too_long = self._charge(step)
         code = self._end_worker()
         row = min(self._reached(), max(step.start, step.stop - 1))
-        record = self.records[step.program]
         if code is None and self._lost_at != (step.program, row):
             # It went down with the zygote, which need not be this program's doing; at the second time it is.
             self._lost_at = (step.program, row)
@@ -211,8 +209,7 @@ class Job:
         if code == -signal.SIGSYS:
             fault, why = Fault.VIOLATION, "it made a forbidden system call"
         elif fault is Fault.CRASH and code is not None and code < 0 and code != -signal.SIGKILL:
-            known = {number.value: number.name for number in signal.Signals}
-            why = f"its process was killed by {known.get(-code, f'signal {-code}')}"
+            why = f"its process was killed by {signal_name(-code)}"
         self._steps.popleft()
         if step.kind == wire.LOAD:
             self._refuse(step.program, f"while it was loaded, {why}")

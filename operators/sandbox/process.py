@@ -6,6 +6,7 @@ import json
 import os
 import secrets
 import select
+import signal
 import socket
 import subprocess
 import sys
@@ -212,3 +213,9 @@ def shown(text: bytes) -> str:
     """Make text from a program safe to log and to print: control characters escaped, 200 characters at most."""
     readable = text.decode("utf-8", "backslashreplace")
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in readable)[:200]
+
+
+def signal_name(number: int) -> str:
+    """Name a signal; those that have no name of their own go by number."""
+    named = {known.value: known.name for known in signal.Signals}
+    return named.get(number, f"signal {number}")
