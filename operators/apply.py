@@ -97,5 +97,9 @@ class ApplyShard:
         self._count(shard.key)
         return Applied(rows=table.num_rows, seconds=seconds).to_bytes()
 
+    def close(self) -> None:
+        """End the sandbox."""
+        self._sandbox.close()
+
     def _named(self, values: Sequence[str | None]) -> dict[str, str]:
         return {k: value for k, value in zip(self._program_keys, values, strict=True) if value is not None}

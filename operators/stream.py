@@ -58,7 +58,8 @@ def run_shards(
         num_actors: at most this many work at a time, never more than items.
         stateful: whether the step needs an actor: it has processes to end, or costs much to make or memory to keep.
             Other steps run as remote calls in workers that are kept from one execution to the next, which spares three
-            seconds of imports each time; a worker makes the step anew for each execution and then forgets the last.
+            seconds of imports each time; a worker makes the step anew for each execution, and then closes the last one
+            where it has a `close`.
         num_cpus: of an actor. Below 1, so that on a machine of few cores the pool leaves Ray Data some to run with.
         memory: bytes of an actor, for placing it; None leaves memory out of account.
         no_progress_timeout_s: give up when for so long no item has finished.
@@ -139,6 +140,12 @@ class _Actor:
         rows = [self._row(item) for item in batch.column("item").to_pylist()]
         return pa.Table.from_pylist(rows, schema=_RESULT)
 
+    def close(self) -> None:
+        """End what the step keeps, where it has something to end."""
+        close = getattr(self._step, "close", None)
+        if close is not None:
+            close()
+
     def _row(self, item: str) -> dict[str, Any]:
         try:
             if self._step is None:
@@ -159,6 +166,8 @@ _of_this_worker: dict[str, _Actor] = {}
 def _call(batch: pa.Table, *, execution: str, step: Callable[..., Step], step_args: dict[str, Any]) -> pa.Table:
     """Do as an actor does, in whichever worker this is."""
     if execution not in _of_this_worker:
+        for earlier in _of_this_worker.values():
+            earlier.close()
         _of_this_worker.clear()
         _of_this_worker[execution] = _Actor(step=step, step_args=step_args)
     return _of_this_worker[execution](batch)

@@ -75,7 +75,8 @@ def admit(ctx: Context, corpus: Corpus, programs: ProgramSet) -> Admitted:
         raise ProgramRejected(
             ", ".join(p.name for p in programs.programs), tuple(r for reasons in rejected.values() for r in reasons)
         )
-    row_s = [trials[programs.programs[j].name].row_s for j in kept] if trials else []
+    speeds = {programs.keys[j]: trials[programs.programs[j].name].row_s for j in kept} if trials else {}
+    row_s = list(speeds.values())
     size = group_size(ctx.task.sandbox, num_programs=len(kept), row_s=row_s)
     if row_s:
         logger.info(
@@ -91,6 +92,7 @@ def admit(ctx: Context, corpus: Corpus, programs: ProgramSet) -> Admitted:
         keys=tuple(programs.keys[j] for j in kept),
         rejected=rejected,
         limits=replace(programs.limits, group_size=size),
+        row_s=speeds,
     )
     return Admitted(programs=admitted, trials=trials)
 

@@ -11,7 +11,7 @@ import hashlib
 import shutil
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,7 @@ class ProgramSet:
         level: of the sandbox on this machine, 0..3.
         layers: of the sandbox, in words.
         missing: layers that this machine does not offer, a sentence each.
+        row_s: {key: CPU seconds a row}, of those that admission tried.
     """
 
     programs: tuple[Program, ...]
@@ -43,6 +44,7 @@ class ProgramSet:
     level: int
     layers: tuple[str, ...]
     missing: tuple[str, ...]
+    row_s: dict[str, float] = field(default_factory=dict)
 
     def named(self) -> dict[str, str]:
         """Map keys to names."""

@@ -17,6 +17,10 @@ from operators.counts import Counts, CountShard, counts_path, total
 from operators.schema import Fault
 from operators.votes import Notes, VoteStore
 
+_LONG_S = 30.0
+"""Of CPU time on a core: above it the three seconds that an actor takes to start are a tenth and less. Below it the
+programs run in workers that are up already."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Voted:
@@ -97,9 +101,12 @@ def _compute(ctx: Context, corpus: Corpus, programs: ProgramSet, missing: dict[s
     """Run the missing programs, one execution for each set of programs that some shards lack."""
     source = {key: program.source for key, program in zip(programs.keys, programs.programs, strict=True)}
     by_set: dict[tuple[str, ...], list[str]] = defaultdict(list)
+    rows: dict[str, int] = {}
     for shard in corpus.shards:
         if shard.key in missing:
-            by_set[missing[shard.key]].append(shard.to_json())
+            item = shard.to_json()
+            by_set[missing[shard.key]].append(item)
+            rows[item] = shard.num_rows
     applied = []
     for keys, items in by_set.items():
         VoteStore(ctx.run.path).declare(keys)
@@ -121,11 +128,18 @@ def _compute(ctx: Context, corpus: Corpus, programs: ProgramSet, missing: dict[s
             ApplyShard,
             step_args=args,
             slowest_item_s=slowest,
-            stateful=True,
+            stateful=_worth_actors(programs, keys, rows=sum(rows[item] for item in items), cpus=ctx.session().num_cpus),
             memory_bytes=actor_memory_bytes(programs.limits, num_programs=len(keys)),
         )
         applied += [Applied.from_bytes(result) for result in stream]
     return applied
+
+
+def _worth_actors(programs: ProgramSet, keys: tuple[str, ...], *, rows: int, cpus: int) -> bool:
+    """Say whether the work on each core is long beside the start of an actor; unknown work is taken for long."""
+    known = [programs.row_s.get(key) for key in keys]
+    work_s = sum(float("inf") if row_s is None else row_s for row_s in known) * rows
+    return work_s / cpus > _LONG_S
 
 
 def _count(ctx: Context, corpus: Corpus, keys: tuple[str, ...]) -> None:
