@@ -59,10 +59,13 @@ def print_list(library: Library, found: Sequence[Entry]) -> None:
             break
         if dict(_COLUMNS)[title]:
             shown.remove(title)
-    console.print(_table(found, shown), soft_wrap=True)
+    # On a terminal that is too narrow even so, lines run over rather than lose the end of a name.
+    table = _table(found, shown)
+    needed = Measurement.get(console, console.options.update(max_width=10_000), table).maximum
+    console.print(table, width=max(needed, 1), crop=False)
     left = [title for title, _ in _COLUMNS if title not in shown]
     if left:
-        console.print(Text(f"Not shown, for want of width: {', '.join(left)}; --json has them"), soft_wrap=False)
+        console.print(Text(f"Not shown, for want of width: {', '.join(left)}; --json has them"))
     for entry in found:
         if entry.reasons:
             reasons = visible("; ".join(entry.reasons))
@@ -117,7 +120,7 @@ def _table(found: Sequence[Entry], titles: Sequence[str]) -> Table:
     for title in titles:
         # Names are what other commands are given: they are neither cut nor wrapped.
         numeric = title in ("coverage", "est. accuracy", "faults", "µs/row", "tokens", "price")
-        table.add_column(title, justify="right" if numeric else "left", no_wrap=True, overflow="ignore")
+        table.add_column(title, justify="right" if numeric else "left", no_wrap=True)
     for entry in found:
         cells = _cells(entry)
         style = _STYLES[entry.state]

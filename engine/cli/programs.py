@@ -36,9 +36,9 @@ _SAYS = {
 def register(app: typer.Typer) -> None:
     """Add the group of commands."""
     group = typer.Typer(help="Read and change the programs of a run.", no_args_is_help=True)
+    group.command(name="list")(list_programs)
     for command in (show, diff, edit, disable, enable, add):
         group.command()(command)
-    group.command(name="list")(list_programs)
     app.add_typer(group, name="programs")
 
 

@@ -140,6 +140,8 @@ def open_library(target: str | Path, *, out: str | Path | None = None) -> Librar
             raise ConfigError(f"{target} is a run directory already; --out goes with a task file")
         run, given = target.resolve(), None
     else:
+        if not target.exists():
+            raise ConfigError(f"{target}: neither a run directory nor a task file")
         given = read_task(target)
         run = Path(out or Path("runs") / given.name).resolve()
     content = _content(run, target)
