@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.measure import Measurement
 from rich.syntax import Syntax
 from rich.table import Table
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from engine.stages.program_rows import Row
 
 _UNKNOWN = "–"
+_NO_LIMIT = 10_000
 _PIPE_WIDTH = 400
 """Where nobody's terminal says how wide a line may be, none is cut."""
 
@@ -51,26 +52,29 @@ def visible(text: str) -> str:
 def print_list(library: Library, found: Sequence[Entry]) -> None:
     """Print the table of programs, and below it the reasons for those that do not vote."""
     console = _console()
-    width = console.width
+    console.print(list_view(console, found), crop=False)
+    console.print(Text(f"Programs in {library.folder}"), soft_wrap=True)
+
+
+def list_view(console: Console, found: Sequence[Entry]) -> RenderableType:
+    """Draw the table for a console, with the columns that it has room for."""
     shown = [title for title, _ in _COLUMNS]
-    for title, _ in sorted(_COLUMNS, key=lambda column: -column[1]):
-        table = _table(found, shown)
-        if Measurement.get(console, console.options.update(max_width=10_000), table).maximum <= width:
+    for title, rank in sorted(_COLUMNS, key=lambda column: -column[1]):
+        if _width(console, _table(found, shown)) <= console.width:
             break
-        if dict(_COLUMNS)[title]:
+        if rank:
             shown.remove(title)
     # On a terminal that is too narrow even so, lines run over rather than lose the end of a name.
     table = _table(found, shown)
-    needed = Measurement.get(console, console.options.update(max_width=10_000), table).maximum
-    console.print(table, width=max(needed, 1), crop=False)
+    parts: list[RenderableType] = [_Whole(table, _width(console, table))]
     left = [title for title, _ in _COLUMNS if title not in shown]
     if left:
-        console.print(Text(f"Not shown, for want of width: {', '.join(left)}; --json has them"))
+        parts.append(Text(f"Not shown, for want of width: {', '.join(left)}; --json has them"))
     for entry in found:
         if entry.reasons:
             reasons = visible("; ".join(entry.reasons))
-            console.print(Text(f"{entry.name} is {entry.state}: {reasons}", style=_STYLES[entry.state]))
-    console.print(Text(f"Programs in {library.folder}"), soft_wrap=True)
+            parts.append(Text(f"{visible(entry.name)} is {entry.state}: {reasons}", style=_STYLES[entry.state]))
+    return Group(*parts)
 
 
 def print_program(entry: Entry, text: str, examples: Mapping[str, Sequence[Row]]) -> None:
@@ -108,6 +112,21 @@ def print_difference(found: Difference) -> None:
     )
     for (before, after), rows in votes.by_kind.items():
         console.print(Text(f"  {before} -> {after}: {rows:,}"), soft_wrap=True)
+
+
+class _Whole:
+    """Gives a table the width that it needs, whatever the console has."""
+
+    def __init__(self, table: Table, width: int) -> None:
+        self._table, self._width = table, width
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Draw the table."""
+        yield from console.render(self._table, options.update(width=self._width, max_width=self._width))
+
+
+def _width(console: Console, table: Table) -> int:
+    return Measurement.get(console, console.options.update(max_width=_NO_LIMIT), table).maximum
 
 
 def _console() -> Console:

@@ -137,7 +137,9 @@ def test_programs_are_added_all_or_none(shelf: Callable[..., Any], tmp_path: Pat
     assert library.now("q").text == f"# added: 2026-11-25 from {tmp_path / 'q.py'}\n" + files["q"]
 
 
-@pytest.mark.parametrize(("name", "reason"), [("none.py", "cannot be read"), ("p.txt", "`.*py` file"), ("a b.py", "ren")])
+@pytest.mark.parametrize(
+    ("name", "reason"), [("none.py", "cannot be read"), ("p.txt", "`.*py` file"), ("a b.py", "ren")]
+)
 def test_a_file_that_cannot_be_a_program_is_named(
     shelf: Callable[..., Any], tmp_path: Path, name: str, reason: str
 ) -> None:

@@ -45,7 +45,9 @@ def test_edits_are_told_in_their_order() -> None:
     """Each edit says when, by whom and what was there; a name cannot break the line."""
     once = history.tell_edit(WRITTEN, when=DAY, by="a\nb", was="0123456789")
     twice = history.tell_edit(once, when=date(2026, 12, 1), by=None, was="fedcba9876")
-    assert twice.startswith("# edited: 2026-11-25 by a b, was 01234567\n# edited: 2026-12-01, was fedcba98\n# task: t\n")
+    assert twice.startswith(
+        "# edited: 2026-11-25 by a b, was 01234567\n# edited: 2026-12-01, was fedcba98\n# task: t\n"
+    )
     assert [(e.when, e.by, e.was) for e in history.edits(twice)] == [
         ("2026-11-25", "a b", "01234567"),
         ("2026-12-01", None, "fedcba98"),
