@@ -97,14 +97,14 @@ class Library:
         Raises:
             ConfigError: as `path`; or it is no text.
         """
-        return _version(name, self.path(name))
+        return read_version(name, self.path(name))
 
     def earlier(self, name: str) -> tuple[Version, ...]:
         """Return the versions that had to make room, the latest first.
 
         First those that the header tells of, from the last edit back; then the others, by the time they were kept.
         """
-        kept = [_version(name, path) for path in self._kept(name)]
+        kept = [read_version(name, path) for path in self._kept(name)]
         kept.sort(key=lambda version: (-version.path.stat().st_mtime_ns, version.path.name))
         told = [edit.was for edit in reversed(edits(split(self.now(name).text)[0]))]
         order = {was: i for i, was in reversed(list(enumerate(told)))}
@@ -156,6 +156,22 @@ def open_library(target: str | Path, *, out: str | Path | None = None) -> Librar
     return Library(run=run, folder=folder, task=task, content=content)
 
 
+def read_version(name: str, path: Path) -> Version:
+    """Read the text of a program, whether it can be used or not.
+
+    Raises:
+        ConfigError: the file cannot be read, or is no UTF-8.
+    """
+    try:
+        header, source = split(path.read_bytes().decode("utf-8-sig"))
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: it is not UTF-8 at byte {error.start}; save it as UTF-8") from error
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
+    digest = hashlib.sha256(source.encode()).hexdigest()
+    return Version(name=name, path=path, text=header + source, digest=digest)
+
+
 def _content(run: Path, target: Path) -> Mapping[str, Any]:
     path = run / "run.json"
     try:
@@ -168,14 +184,3 @@ def _content(run: Path, target: Path) -> Mapping[str, Any]:
     if not isinstance(content, dict) or "stages" not in content:
         raise ConfigError(f"{path}: not a run")
     return content
-
-
-def _version(name: str, path: Path) -> Version:
-    try:
-        header, source = split(path.read_bytes().decode("utf-8-sig"))
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"{path}: it is not UTF-8 at byte {error.start}; save it as UTF-8") from error
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
-    digest = hashlib.sha256(source.encode()).hexdigest()
-    return Version(name=name, path=path, text=header + source, digest=digest)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from engine.errors import ConfigError, ProgramRejected
-from engine.stages.library import Library, Version
+from engine.stages.library import Library, Version, read_version
 from engine.stages.programs import limits_of
 from engine.store import RunDirectory
 from engine.synthesis import history
@@ -120,7 +120,7 @@ def add(library: Library, files: Sequence[str | Path], *, when: date) -> tuple[C
                     f"{library.folder}: there is a program {path.stem} already; edit that one, or rename {path}"
                 )
             there.add(path.stem)
-            program = _from_file(path)
+            program = _program(path.stem, read_version(path.stem, path).text, where=path)
             told = history.tell_addition(program.header, when=when, source=str(path.resolve()))
             programs.append(replace(program, header=told))
         _refuse_twins(library, programs)
@@ -235,16 +235,6 @@ def _refuse_broken(library: Library, programs: Sequence[Program]) -> None:
     for program, problem in zip(programs, problems, strict=True):
         if problem is not None:
             raise ProgramRejected(program.name, (f"it does not load in the sandbox: {problem}",))
-
-
-def _from_file(path: Path) -> Program:
-    try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"{path}: it is not UTF-8 at byte {error.start}; save it as UTF-8") from error
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
-    return _program(path.stem, text, where=path)
 
 
 def _program(name: str, text: str, *, where: Path) -> Program:
