@@ -44,7 +44,7 @@ def sources_of(task: str, *, programs: Path) -> list[str]:
     accepted, rejected = load_folder(programs / task)
     if rejected:
         sys.exit(f"{programs / task}: {rejected[0]}")
-    return [program.source for program in accepted]
+    return [program.source for program in accepted if program.disabled is None]
 
 
 def texts_of(task: str, *, data: Path, rows: int) -> pa.Array:

@@ -11,7 +11,7 @@ import sys
 import typer
 
 from cluster.errors import ClusterError
-from engine.cli import runs, tools
+from engine.cli import programs, runs, tools
 from engine.errors import ConfigError, EngineError
 from operators.errors import InputError, OperatorError
 
@@ -26,6 +26,7 @@ app = typer.Typer(
 )
 tools.register(app)
 runs.register(app)
+programs.register(app)
 
 
 def main() -> None:

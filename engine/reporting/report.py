@@ -43,6 +43,7 @@ class Report:
     quarantined: Mapping[str, str]
     skipped: Mapping[str, str] = field(default_factory=dict)
     rejected_programs: Mapping[str, tuple[str, ...]]
+    disabled_programs: Mapping[str, str] = field(default_factory=dict)
     metrics: MetricsByModel | None
     metrics_reason: str | None
     label_model: LabelModelFigures

@@ -29,6 +29,8 @@ def summary(report: Report) -> RenderableType:
     for kind, names in (("quarantined", report.quarantined), ("rejected", report.rejected_programs)):
         if names:
             parts.append(Text(f"Programs {kind}: {', '.join(names)}; report.html says why", style="yellow"))
+    if report.disabled_programs:
+        parts.append(Text(f"Programs disabled: {', '.join(report.disabled_programs)}"))
     parts += [Text(f"Warning: {warning}", style="yellow") for warning in report.warnings]
     return Group(*parts)
 

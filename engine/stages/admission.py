@@ -115,15 +115,17 @@ def group_size(spec: SandboxSpec, *, num_programs: int, row_s: list[float]) -> i
 
 
 def measured_speed(run: Path) -> dict[str, float]:
-    """Return the CPU seconds a row that trials in a run directory found, by program key; empty where there were none.
+    """Return the CPU seconds a row that trials found of a run's programs, by their keys; empty where there were none.
 
     Reads alone, so that a run that is under way is no hindrance.
     """
     path = run / "run.json"
     if not path.exists():
         return {}
-    record = json.loads(path.read_text(encoding="utf-8"))["stages"].get("admission")
-    return {} if record is None else {key: trial["row_s"] for key, trial in record["result"]["trials"].items()}
+    content = json.loads(path.read_text(encoding="utf-8"))
+    record = content["stages"].get("admission")
+    trials = {} if record is None else record["result"]["trials"]
+    return {key: trials[key]["row_s"] for key in content.get("programs", {}).values() if key in trials}
 
 
 def _trials(ctx: Context, corpus: Corpus, programs: ProgramSet) -> dict[str, Trial]:
@@ -137,7 +139,8 @@ def _trials(ctx: Context, corpus: Corpus, programs: ProgramSet) -> dict[str, Tri
     untried = [j for j, key in enumerate(programs.keys) if key not in known]
     if untried:
         known = {**known, **_tried(ctx, corpus, programs, untried, spec)}
-    result = {"sample": sample, "trials": {key: asdict(known[key]) for key in programs.keys}}
+    # Those of programs that are disabled now are kept too, so that enabling one costs nothing.
+    result = {"sample": sample, "trials": {key: asdict(trial) for key, trial in known.items()}}
     ctx.finish("admission", digest=digest, since=start, rows=None, result=result)
     return {names[key]: known[key] for key in programs.keys}
 

@@ -19,6 +19,7 @@ from engine.errors import ConfigError, ProgramRejected
 from engine.stages.context import Context
 from engine.store import digest_of
 from engine.synthesis.programs import Program, load_folder, write
+from engine.task import LabelingTask
 from operators.sandbox.pool import Limits, Sandbox
 
 
@@ -30,6 +31,7 @@ class ProgramSet:
         programs: in the order of their names.
         keys: a program's key covers its source and all else that changes its votes.
         rejected: {name: reasons} of files and answers that cannot be used.
+        disabled: {name: reason} of programs that their headers keep from voting.
         limits: of the sandbox; one program a worker until admission settles it.
         level: of the sandbox on this machine, 0..3.
         layers: of the sandbox, in words.
@@ -45,6 +47,7 @@ class ProgramSet:
     layers: tuple[str, ...]
     missing: tuple[str, ...]
     row_s: dict[str, float] = field(default_factory=dict)
+    disabled: dict[str, str] = field(default_factory=dict)
 
     def named(self) -> dict[str, str]:
         """Map keys to names."""
@@ -55,7 +58,7 @@ def collect(ctx: Context) -> ProgramSet:
     """Bring the programs together, load each in the sandbox once, and refuse those that do not load.
 
     Raises:
-        ConfigError: there are no programs, or no way to get any.
+        ConfigError: there are no programs, or no way to get any, or all are disabled.
         ProgramRejected: not one program can be used.
         BudgetReached, LLMError: as synthesis.
         SandboxError: this machine offers less isolation than the task requires.
@@ -65,29 +68,35 @@ def collect(ctx: Context) -> ProgramSet:
         rejected = _mirror(ctx, Path(ctx.task.programs.folder), folder)
     else:
         rejected = _written(ctx, folder)
-    programs, unusable = load_folder(folder)
+    present, unusable = load_folder(folder)
     rejected |= {error.name: list(error.reasons) for error in unusable}
-    spec = ctx.task.sandbox
-    limits = Limits(**spec.model_dump(exclude={"group_size", "programs_may_harm_this_machine"}))
+    disabled = {program.name: program.disabled for program in present if program.disabled is not None}
+    programs = [program for program in present if program.name not in disabled]
+    if disabled and not programs:
+        raise ConfigError(
+            f"{folder}: every program that can be used is disabled ({', '.join(disabled)}); "
+            "`alchemist programs enable` takes one back into use"
+        )
+    limits = limits_of(ctx.task)
     with Sandbox([p.source for p in programs], num_classes=ctx.task.num_classes, limits=limits) as sandbox:
         outcome = sandbox.run([], seed=0)
         level, layers, missing = sandbox.level, sandbox.layers, sandbox.missing
     if level < 3:
         ctx.warn(f"the sandbox has isolation level {level} of 3 on this machine: {'; '.join(missing)}")
-    usable = []
+    usable, broken = [], {}
     for program, problem in zip(programs, outcome.load_errors, strict=True):
         if problem is None:
             usable.append(program)
         else:
+            broken[program_key(ctx.task, program.digest)] = problem
             rejected[program.name] = [f"it does not load in the sandbox: {problem}"]
     for name, reasons in rejected.items():
         ctx.warn(f"program {name} is rejected: {'; '.join(reasons)}")
     if not usable:
         raise ProgramRejected(", ".join(rejected), tuple(r for reasons in rejected.values() for r in reasons))
-    context = [ctx.task.num_classes, ctx.task.columns.text, limits.row_timeout_s, limits.memory_bytes]
-    keys = tuple(digest_of("program", 1, program.digest, context) for program in usable)
-    # So that whoever reads votes/ can tell whose column is whose.
-    ctx.run.note(programs={program.name: key for program, key in zip(usable, keys, strict=True)})
+    keys = tuple(program_key(ctx.task, program.digest) for program in usable)
+    # So that whoever reads votes/ can tell whose column is whose, and `alchemist programs list` why one has none.
+    ctx.run.note(programs={program.name: key for program, key in zip(usable, keys, strict=True)}, not_loading=broken)
     return ProgramSet(
         programs=tuple(usable),
         keys=keys,
@@ -96,7 +105,20 @@ def collect(ctx: Context) -> ProgramSet:
         level=level,
         layers=layers,
         missing=missing,
+        disabled=disabled,
     )
+
+
+def limits_of(task: LabelingTask) -> Limits:
+    """Return the limits of the sandbox that a task asks for, one program a worker."""
+    return Limits(**task.sandbox.model_dump(exclude={"group_size", "programs_may_harm_this_machine"}))
+
+
+def program_key(task: LabelingTask, digest: str) -> str:
+    """Return the key of a program's votes: its digest, and all else that changes them."""
+    limits = task.sandbox
+    context = [task.num_classes, task.columns.text, limits.row_timeout_s, limits.memory_bytes]
+    return digest_of("program", 1, digest, context)
 
 
 def _mirror(ctx: Context, source: Path, folder: Path) -> dict[str, list[str]]:

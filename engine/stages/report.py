@@ -69,6 +69,7 @@ def report(ctx: Context, parts: Parts) -> Report:
         quarantined=parts.voted.quarantined,
         skipped=parts.corpus.skipped,
         rejected_programs={name: tuple(reasons) for name, reasons in programs.rejected.items()},
+        disabled_programs=programs.disabled,
         metrics=_metrics(ctx, parts),
         metrics_reason=parts.evaluation.reason,
         label_model=LabelModelFigures(

@@ -182,4 +182,15 @@ def _outcome(programs: ProgramSet, every: Counts, notes: Notes) -> dict[str, Any
             quarantined[key] = notes.quarantined.get(key, first)
         elif failing[j] > programs.limits.max_error_fraction:
             quarantined[key] = f"it fails on {failing[j]:.0%} of the rows; the first time: {first}"
-    return {"messages": dict(notes.messages), "quarantined": quarantined, "level": notes.level}
+    return {
+        "messages": dict(notes.messages),
+        "quarantined": quarantined,
+        "level": notes.level,
+        "figures": {
+            key: {
+                "coverage": row["Coverage"] if tally.num_rows else None,
+                "faults": sum(tally.fault_counts(j).values()),
+            }
+            for j, (key, row) in enumerate(zip(programs.keys, tally.lf_summary(), strict=True))
+        },
+    }

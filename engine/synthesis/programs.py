@@ -14,6 +14,7 @@ from pathlib import Path
 
 from engine.errors import ConfigError, ProgramRejected
 from engine.synthesis.answers import MAX_ANSWER_CHARS, candidates, why_none
+from engine.synthesis.history import disabled_reason
 from engine.synthesis.provenance import Provenance, read_header
 from operators.commit import commit
 from operators.sandbox.screen import screen
@@ -42,6 +43,11 @@ class Program:
         return hashlib.sha256(self.source.encode()).hexdigest()
 
     @property
+    def disabled(self) -> str | None:
+        """Why it is kept and not used, None if it is used."""
+        return disabled_reason(self.header)
+
+    @property
     def text(self) -> str:
         """The program as saved."""
         return self.header + self.source
@@ -57,20 +63,25 @@ def from_text(name: str, text: str) -> Program:
     """
     if _NAME.fullmatch(name) is None:
         raise ValueError(f"a program's name is a file name of letters, digits, `.`, `_` and `-`, got {name!r}")
-    text = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
-    text = text.rstrip() + "\n"
+    header, source = split(text)
     try:
-        text.encode()
+        (header + source).encode()
     except UnicodeEncodeError as error:
         raise ProgramRejected(name, (f"character {error.start} is no valid Unicode",)) from None
-    found = _HEADER.match(text)
-    cut = found.end() if found else 0
-    header, source = text[:cut], text[cut:]
     # Blank lines in place of the header make the screen count lines as the file does.
     problems = screen("\n" * header.count("\n") + source).problems
     if problems:
         raise ProgramRejected(name, problems)
     return Program(name=name, source=source, header=header)
+
+
+def split(text: str) -> tuple[str, str]:
+    """Cut the text of a file into header and source, with line ends normalised; whether it is a program or not."""
+    text = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
+    text = text.rstrip() + "\n"
+    found = _HEADER.match(text)
+    cut = found.end() if found else 0
+    return text[:cut], text[cut:]
 
 
 def from_completion(name: str, completion: str, *, header: str = "") -> Program:
@@ -107,8 +118,8 @@ def load_folder(folder: str | Path) -> tuple[tuple[Program, ...], tuple[ProgramR
     """Read every `*.py` file of a folder, sorted by name.
 
     Returns:
-        the programs, and the files that are none with the reasons; of two with the same digest the second is
-        rejected, since its votes would count twice.
+        the programs, disabled ones among them, and the files that are none with the reasons; of two with the same
+        digest the second is rejected, since its votes would count twice. A disabled program is nobody's twin.
 
     Raises:
         ConfigError: the folder does not exist, holds no `*.py` file, or one that cannot be opened.
@@ -119,7 +130,8 @@ def load_folder(folder: str | Path) -> tuple[tuple[Program, ...], tuple[ProgramR
     paths = sorted(path for path in folder.glob("*.py") if path.is_file())
     if not paths:
         raise ConfigError(f"{folder}: no programs in it; a program is a `*.py` file that defines `label_function`")
-    programs: dict[str, Program] = {}
+    programs: list[Program] = []
+    active: dict[str, Program] = {}
     rejected = []
     for path in paths:
         try:
@@ -127,10 +139,12 @@ def load_folder(folder: str | Path) -> tuple[tuple[Program, ...], tuple[ProgramR
         except ProgramRejected as error:
             rejected.append(error)
             continue
-        twin = programs.setdefault(program.digest, program)
-        if twin is not program:
+        twin = program if program.disabled is not None else active.setdefault(program.digest, program)
+        if twin is program:
+            programs.append(program)
+        else:
             rejected.append(ProgramRejected(program.name, (f"it is the same program as {twin.name}",)))
-    return tuple(programs.values()), tuple(rejected)
+    return tuple(programs), tuple(rejected)
 
 
 def write(program: Program, folder: str | Path) -> Path:

@@ -181,3 +181,60 @@ def test_gold_labels_are_used_only_where_the_task_hands_them_over(project: Calla
     said = alchemist("fit", "task.yaml", "--out", "run", folder=task.parent, code=2).stderr
     assert "dev.csv" in said
     assert "'eggs'" in said
+
+
+def test_people_change_programs_and_only_what_they_changed_is_computed(
+    project: Callable[..., Path], endpoint: tuple[str, list[str]], tmp_path: Path
+):
+    """Edit, disable, enable: the model is asked no more, other columns stand, and asking anew loses no edit."""
+    url, prompts = endpoint
+    task = project(num_rows=200)
+    with_model(task, url, money=0.1)
+    folder, run = task.parent, task.parent / "run"
+
+    def applied() -> dict[str, str]:
+        return json.loads(alchemist("apply", "task.yaml", "--out", "run", "--json", folder=folder).stdout)["statuses"]
+
+    def listed() -> dict[str, dict[str, object]]:
+        found = json.loads(alchemist("programs", "list", "run", "--json", folder=folder).stdout)["programs"]
+        return {entry["name"]: entry for entry in found}
+
+    def votes() -> dict[str, int]:
+        return {path.name: path.stat().st_mtime_ns for path in (run / "votes").glob("*.parquet")}
+
+    applied()
+    first = votes()
+    assert {name: entry["state"] for name, entry in listed().items()} == {
+        "program_00": "used",
+        "program_01": "used",
+        "program_02": "rejected",
+        "program_03": "used",
+    }
+    (tmp_path / "new.py").write_text("def label_function(text):\n    return 1 if 'http' in text else -1\n")
+    alchemist("programs", "edit", "run", "program_00", "--from", "new.py", "--by", "ann", folder=folder)
+    entry = listed()["program_00"]
+    assert (entry["state"], entry["edits"], entry["model"], entry["tokens_in"]) == ("new", 1, "scripted-1", 500)
+    assert applied()["synthesis"] == "reused"
+    both = votes()
+    assert {name: both[name] for name in first} == first
+    columns = [set(json.loads(path.read_text())) for path in sorted((run / "votes").glob("*.json"))]
+    assert sorted(map(len, columns)) == [1, 3], "the edited program alone ran again"
+    compared = json.loads(alchemist("programs", "diff", "run", "program_00", "--json", folder=folder).stdout)
+    assert compared["votes"]["rows"] == 200
+    assert compared["votes"]["changed"] == sum(kind["rows"] for kind in compared["votes"]["changes"]) > 0
+    assert "-    return 1 if 'http' in text or 'free' in text else -1" in compared["diff"].splitlines()
+    alchemist("programs", "disable", "run", "program_01", "--reason", "guesses", folder=folder)
+    assert applied()["apply"] == "computed"
+    assert listed()["program_01"]["reasons"] == ["guesses"]
+    assert "program_01" not in json.loads((run / "run.json").read_text())["programs"]
+    alchemist("programs", "enable", "run", "program_01", folder=folder)
+    said = alchemist("apply", "task.yaml", "--out", "run", "--json", folder=folder)
+    assert votes() == both, "enabling computes no votes"
+    assert not any("replaced" in warning for warning in json.loads(said.stdout)["warnings"])
+    assert len(prompts) == 4
+    content = yaml.safe_load(task.read_text())
+    task.write_text(yaml.safe_dump(content | {"programs": {"count": 5}}))
+    alchemist("synthesize", "task.yaml", "--out", "run", folder=folder)
+    kept = [path.read_text() for path in (run / "programs" / "replaced").glob("program_00-*.py")]
+    assert any("# edited: " in text and "by ann" in text for text in kept)
+    assert len(prompts) == 5

@@ -29,6 +29,14 @@ def test_help_names_every_command(tmp_path: Path):
     assert "--programs" in call("run", "--help", folder=tmp_path).stdout
 
 
+def test_help_names_every_command_on_programs(tmp_path: Path):
+    """`alchemist programs --help` lists its commands, and each has a help of its own."""
+    said = call("programs", "--help", folder=tmp_path).stdout
+    for command in ("list", "show", "diff", "edit", "disable", "enable", "add"):
+        assert command in said
+    assert "--from" in call("programs", "edit", "--help", folder=tmp_path).stdout
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -36,6 +44,8 @@ def test_help_names_every_command(tmp_path: Path):
         (("run",), "TASK"),
         (("run", "none.yaml"), "no such task file"),
         (("predict", "nowhere", "x.csv", "--out", "o"), "x.csv"),
+        (("programs", "list", "nowhere"), "neither a run directory nor a task file"),
+        (("programs", "edit", "nowhere"), "NAME"),
     ],
 )
 def test_wrong_usage_exits_with_2(tmp_path: Path, arguments: tuple[str, ...], message: str):

@@ -66,3 +66,9 @@ def test_names_are_not_markup(report: Report) -> None:
     assert "[red]x[/red]" in text
     assert "Programs rejected: [b]" in text
     assert "Warning: [i]" in text
+
+
+def test_disabled_programs_are_named(report: Report) -> None:
+    """Who reads the summary sees that they did not vote."""
+    assert "Programs disabled: [b]" in shown(dataclasses.replace(report, disabled_programs={"[b]": "loud"}))
+    assert "disabled" not in shown(report)

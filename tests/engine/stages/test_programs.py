@@ -106,3 +106,24 @@ def test_a_key_is_asked_for_before_anything_is_written(tmp_path: Path, monkeypat
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
     with pytest.raises(ConfigError, match="OPENAI_API_KEY"):
         collected(tmp_path, programs={"count": 2}, language_model={"model": "m"})
+
+
+def test_a_disabled_program_is_mirrored_and_does_not_vote(tmp_path: Path):
+    """It is named with its reason; back in use it has the key that it had."""
+    give(tmp_path, p=VOTE.format(1), q=VOTE.format(0))
+    both = collected(tmp_path)
+    give(tmp_path, p="# disabled: too loud\n" + VOTE.format(1))
+    alone = collected(tmp_path)
+    assert [program.name for program in alone.programs] == ["q"]
+    assert alone.disabled == {"p": "too loud"}
+    assert alone.rejected == {}
+    assert (tmp_path / "run" / "programs" / "p.py").read_text().startswith("# disabled: too loud\n")
+    give(tmp_path, p=VOTE.format(1))
+    assert collected(tmp_path).keys == both.keys
+
+
+def test_a_run_of_disabled_programs_is_refused_with_advice(tmp_path: Path):
+    """Nothing would vote; the message says how to take one back."""
+    give(tmp_path, p="# disabled: x\n" + VOTE.format(1))
+    with pytest.raises(ConfigError, match="programs enable"):
+        collected(tmp_path)
