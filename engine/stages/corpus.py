@@ -129,7 +129,7 @@ def index(ctx: Context) -> Corpus:
                 },
             ),
             Input(name="the files", value=keys, things=_files(shards)),
-            Input(name="which files are for testing", value=[shard.split for shard in shards]),
+            Input(name="", value=[shard.split for shard in shards]),
             given("`data.on_bad_shard`", task.data.on_bad_shard),
             Input(name="which files cannot be read", value=unread),
         ),
@@ -177,8 +177,8 @@ def index(ctx: Context) -> Corpus:
 
 def _files(shards: Sequence[Shard]) -> dict[str, str]:
     """Return {file: digest of it}; where the cuts are is left out, as a file that grows may move its neighbours'."""
-    pieces = (piece for shard in shards for piece in shard.pieces)
-    return {piece.name: digest_of(piece.path, piece.size, piece.stamp) for piece in pieces}
+    pieces = ((piece, shard.split) for shard in shards for piece in shard.pieces)
+    return {piece.name: digest_of(piece.path, piece.size, piece.stamp, split) for piece, split in pieces}
 
 
 def _corpus(

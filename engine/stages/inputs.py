@@ -27,7 +27,7 @@ class Input:
     """One thing that a result follows from.
 
     Attributes:
-        name: in words, as in "... changed".
+        name: in words, as in "... changed"; empty for what changes only with another input, which is told.
         value: JSON; the digest covers it.
         settings: what the value says, by name, for telling which of it changed.
         kind: of the things, a word before their names; empty for files, whose names speak for themselves.
@@ -65,7 +65,7 @@ class Inputs:
     def to_json(self) -> dict[str, Any]:
         """Return what run.json keeps, so that a later run can tell what changed."""
         kept: dict[str, Any] = {"version": list(self.version)}
-        for part in self.parts:
+        for part in filter(_is_told, self.parts):
             entry: dict[str, Any] = {"digest": digest_of(part.value)}
             if part.settings:
                 entry["settings"] = {name: _short(value) for name, value in part.settings.items()}
@@ -98,12 +98,16 @@ def changes(
     now, found = inputs.to_json(), []
     if before.get("version") != now["version"]:
         found.append("this version of the engine does it in another way")
-    for part in inputs.parts:
+    for part in filter(_is_told, inputs.parts):
         old, new = before.get(part.name, {}), now[part.name]
         if old.get("digest") != new["digest"]:
             found += _changed(part, old, new, reasons_of)
     # An input may change with another, such as the votes with the programs: told once.
     return list(dict.fromkeys(found)) or ["its inputs changed"]
+
+
+def _is_told(part: Input) -> bool:
+    return bool(part.name)
 
 
 def _changed(

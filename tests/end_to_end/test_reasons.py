@@ -71,22 +71,25 @@ def computed(result: RunResult) -> dict[str, str]:
     return {stage: why for stage, why in result.reasons.items() if why != "reused"}
 
 
+def said(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """Return what our stages logged at level INFO; Ray logs too."""
+    records = [r for r in caplog.records if r.levelno == logging.INFO and r.name.startswith("engine.")]
+    return [record.getMessage() for record in records]
+
+
 def test_the_first_run_and_one_where_nothing_changed(project: Project, caplog: pytest.LogCaptureFixture):
     """First everything is computed for the first time; then all is reused; each stage says so in one line."""
     with caplog.at_level(logging.INFO, logger="engine.stages"):
         first = project()
     assert all(why.endswith("for the first time") for why in first.reasons.values())
     assert first.reasons["apply"] == "computed 3 of 3 programs over 4 of 4 shards for the first time"
-    lines = [record.getMessage() for record in caplog.records if record.levelno == logging.INFO]
-    assert [line.split(":")[0] for line in lines] == list(first.reasons)
+    assert [line.split(":")[0] for line in said(caplog)] == list(first.reasons)
     caplog.clear()
     with caplog.at_level(logging.INFO, logger="engine.stages"):
         again = project()
     assert set(again.reasons.values()) == {"reused"}
     assert again.to_json()["reasons"] == again.reasons
-    assert [record.getMessage() for record in caplog.records if record.levelno == logging.INFO] == [
-        f"{stage}: reused" for stage in again.reasons
-    ]
+    assert said(caplog) == [f"{stage}: reused" for stage in again.reasons]
 
 
 def test_programs_edited_added_removed_and_renamed(project: Project):
