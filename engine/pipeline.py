@@ -16,7 +16,7 @@ from engine.doctor import versions
 from engine.errors import ConfigError
 from engine.reporting.report import Report
 from engine.stages.admission import admit
-from engine.stages.context import Context, Silent, Watch
+from engine.stages.context import Context
 from engine.stages.corpus import index
 from engine.stages.distill import distill, predict
 from engine.stages.evaluate import evaluate
@@ -25,6 +25,7 @@ from engine.stages.label import label
 from engine.stages.predictions import predict_files
 from engine.stages.programs import collect
 from engine.stages.report import Parts, report
+from engine.stages.stream import Silent, Watch
 from engine.stages.votes import apply
 from engine.store import RunDirectory, StageStatus
 from engine.task import LabelingTask
@@ -43,6 +44,7 @@ class RunResult:
     Attributes:
         run: the run directory.
         statuses: {stage: "computed" or "reused"}.
+        reasons: {stage: why it was computed and how much of it, or "reused"}.
         report: None where the run was told to stop before it.
         quarantined: {program: why}.
         skipped: {part of the corpus: why it could not be read}.
@@ -51,6 +53,7 @@ class RunResult:
 
     run: Path
     statuses: dict[str, StageStatus]
+    reasons: dict[str, str]
     report: Report | None
     quarantined: dict[str, str]
     skipped: dict[str, str]
@@ -72,6 +75,7 @@ class RunResult:
         return {
             "run": str(self.run),
             "statuses": dict(self.statuses),
+            "reasons": dict(self.reasons),
             "quarantined": self.quarantined,
             "skipped": self.skipped,
             "warnings": list(self.warnings),
@@ -131,6 +135,7 @@ def _stages(ctx: Context, until: str) -> RunResult:
         return RunResult(
             run=ctx.run.path,
             statuses=dict(ctx.statuses),
+            reasons=dict(ctx.reasons),
             report=report,
             quarantined=quarantined,
             skipped=skipped,

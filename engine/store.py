@@ -10,7 +10,7 @@ import fcntl
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
@@ -32,12 +32,16 @@ class StageRecord:
         seconds: wall time of the sitting that finished it.
         rows: rows it went over in that sitting, None where it goes over none.
         result: what later stages and the report need of it; JSON values.
+        inputs: what it was made from, by name; None where an earlier version did not write it down.
+        reason: why it was computed and how much of it, in a line; empty likewise.
     """
 
     digest: str
     seconds: float
     rows: int | None
     result: dict[str, Any]
+    inputs: dict[str, Any] | None = None
+    reason: str = ""
 
 
 StageStatus = Literal["computed", "reused"]
@@ -98,10 +102,27 @@ class RunDirectory:
     def put(self, stage: str, record: StageRecord) -> None:
         """Write down that a stage has finished."""
         self._content["stages"][stage] = asdict(record)
+        self._content.get("begun", {}).pop(stage, None)
         self._write()
 
+    def begin(self, stage: str, causes: Sequence[str]) -> None:
+        """Forget a stage before its files are touched, so that a record never stands beside files of another state.
+
+        Args:
+            stage: its name.
+            causes: why it is computed, for the run that finishes it should this one be cut off.
+        """
+        self._content.setdefault("begun", {})[stage] = list(causes)
+        self._content["stages"].pop(stage, None)
+        self._write()
+
+    def begun(self, stage: str) -> list[str] | None:
+        """Return why a stage was begun that was never finished, None if none was."""
+        causes: list[str] | None = self._content.get("begun", {}).get(stage)
+        return causes
+
     def forget(self, stage: str) -> None:
-        """Forget a stage before its files are touched, so that a record never stands beside files of another state."""
+        """Forget a stage: its results are no longer used."""
         if self._content["stages"].pop(stage, None) is not None:
             self._write()
 

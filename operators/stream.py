@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import time
 import traceback
 import uuid
 import warnings
@@ -18,12 +19,18 @@ import pyarrow as pa
 import ray
 from ray.data.exceptions import ExecutionTimeoutError
 
+from operators.attempts import MOST_DEATHS, Seen, attempts
 from operators.errors import OperatorError
 from operators.interrupts import felt_interrupts
+from operators.trouble import About
 
 
 class StepError(OperatorError):
     """A step raised what no step raises on purpose; the message holds its traceback."""
+
+
+WORKER_CPUS = 0.5
+"""Of a worker. Below 1, so that on a machine of few cores the pool leaves Ray Data some to run with."""
 
 
 class Step(Protocol):
@@ -41,10 +48,12 @@ def run_shards(
     step_args: Mapping[str, Any],
     num_actors: int,
     stateful: bool = True,
-    num_cpus: float = 0.5,
+    num_cpus: float = WORKER_CPUS,
     memory: int | None = None,
     no_progress_timeout_s: float = 300.0,
     on_result: Callable[[bytes], None] | None = None,
+    on_done: Callable[[str, float], None] | None = None,
+    about: About | None = None,
 ) -> Iterator[bytes]:
     """Run a step over items on the cluster that this process is connected to.
 
@@ -60,29 +69,34 @@ def run_shards(
             Other steps run as remote calls in workers that are kept from one execution to the next, which spares three
             seconds of imports each time; a worker makes the step anew for each execution, and then closes the last one
             where it has a `close`.
-        num_cpus: of an actor. Below 1, so that on a machine of few cores the pool leaves Ray Data some to run with.
+        num_cpus: of a worker.
         memory: bytes of an actor, for placing it; None leaves memory out of account.
         no_progress_timeout_s: give up when for so long no item has finished.
         on_result: called with each result before it is yielded.
+        on_done: called before that with the item and the seconds that its worker took.
+        about: what errors call things by.
 
     Raises:
         OperatorError: the one that a step raised, by type and message; the first ends the run.
-        StepError: a step raised something else, or no item finished within `no_progress_timeout_s`.
+        StepError: a step raised something else, an item killed its worker `MOST_DEATHS` times, or no item finished
+            within `no_progress_timeout_s`.
     """
     if num_actors < 1:
         raise ValueError(f"num_actors must be at least 1, got {num_actors}")
     if not items:
         return
+    about = about or About()
     size = min(num_actors, len(items))
-    made = {"step": step, "step_args": dict(step_args)}
+    execution, counting = uuid.uuid4().hex, attempts()
+    made = {"step": step, "step_args": dict(step_args), "execution": execution, "counting": counting}
     how: dict[str, Any]
     if stateful:
         how = {"fn": _Actor, "fn_constructor_kwargs": made, "compute": ray.data.ActorPoolStrategy(size=size)}
     else:
-        kwargs = {"execution": uuid.uuid4().hex, **made}
-        how = {"fn": _call, "fn_kwargs": kwargs, "compute": ray.data.TaskPoolStrategy(size=size)}
+        how = {"fn": _call, "fn_kwargs": made, "compute": ray.data.TaskPoolStrategy(size=size)}
     with felt_interrupts(), _quiet_context(no_progress_timeout_s):
-        dataset = ray.data.from_items([{"item": item} for item in items], override_num_blocks=len(items)).map_batches(
+        rows = [{"item": item, "position": position} for position, item in enumerate(items)]
+        dataset = ray.data.from_items(rows, override_num_blocks=len(items)).map_batches(
             batch_size=None, batch_format="pyarrow", num_cpus=num_cpus, memory=memory, **how
         )
         stream = iter(dataset.iter_batches(batch_size=None, batch_format="pyarrow"))
@@ -90,17 +104,32 @@ def run_shards(
         try:
             while (batch := _next(batches)) is not None:
                 for row in batch.to_pylist():
+                    item = items[row["position"]]
                     if row["error"] is not None:
                         raise _error(row["error"], row["message"])
+                    if row["deaths"] is not None:
+                        raise StepError(about.deadly(item, row["deaths"]))
+                    if on_done is not None:
+                        on_done(item, row["seconds"])
                     if on_result is not None:
                         on_result(row["result"])
                     yield row["result"]
         except ExecutionTimeoutError as error:
-            wanted = "" if memory is None else f" and {memory >> 20} MB"
-            raise StepError(
-                f"no item finished within {no_progress_timeout_s:g} s: the cluster has no room for an actor with "
-                f"{num_cpus:g} CPUs{wanted}, or the work on an item kills its process each time ({error})"
-            ) from error
+            seen: Seen = ray.get(counting.seen.remote(execution))
+            demand = f"{num_cpus:g} CPUs" + ("" if memory is None else f" and {memory >> 20} MB")
+            under_way = {items[position]: times for position, times in seen.under_way.items()}
+            told = about.stuck(
+                under_way,
+                patience_s=no_progress_timeout_s,
+                workers=min(seen.workers, size),
+                size=size,
+                demand=demand,
+            )
+            raise StepError(told) from error
+        finally:
+            # A generator may be closed after Ray was, and a call would start it again.
+            if ray.is_initialized():
+                counting.forget.remote(execution)
 
 
 def _next(batches: Iterator[pa.Table]) -> pa.Table | None:
@@ -131,13 +160,16 @@ def _quiet_context(no_progress_timeout_s: float) -> Iterator[None]:
 class _Actor:
     """Calls the step; what goes wrong becomes a row, because Ray wraps exceptions and retries some."""
 
-    def __init__(self, *, step: Callable[..., Step], step_args: dict[str, Any]) -> None:
+    def __init__(self, *, step: Callable[..., Step], step_args: dict[str, Any], execution: str, counting: Any) -> None:
         self._make = step
         self._step_args = step_args
+        self._execution = execution
+        self._counting = counting
+        self._name = uuid.uuid4().hex
         self._step: Step | None = None
 
     def __call__(self, batch: pa.Table) -> pa.Table:
-        rows = [self._row(item) for item in batch.column("item").to_pylist()]
+        rows = [{"position": row["position"], **self._row(**row)} for row in batch.to_pylist()]
         return pa.Table.from_pylist(rows, schema=_RESULT)
 
     def close(self) -> None:
@@ -146,34 +178,49 @@ class _Actor:
         if close is not None:
             close()
 
-    def _row(self, item: str) -> dict[str, Any]:
+    def _row(self, *, item: str, position: int) -> dict[str, Any]:
+        times = ray.get(self._counting.begin.remote(self._execution, position, self._name))
+        if times > MOST_DEATHS:
+            return {"deaths": times - 1}
+        start = time.perf_counter()
         try:
             if self._step is None:
                 self._step = self._make(**self._step_args)
-            return {"result": self._step(item)}
+            result = self._step(item)
         except OperatorError as error:
             return {"error": type(error).__name__, "message": str(error)}
         except Exception as error:
             # Raised again in the driver, with the traceback that would be lost on the way.
             told = "".join(traceback.format_exception(error))
             return {"error": StepError.__name__, "message": f"a step failed on a worker:\n{told}"}
+        self._counting.end.remote(self._execution, position)
+        return {"result": result, "seconds": time.perf_counter() - start}
 
 
 _of_this_worker: dict[str, _Actor] = {}
 """{execution: what a remote call made}; of the present execution alone."""
 
 
-def _call(batch: pa.Table, *, execution: str, step: Callable[..., Step], step_args: dict[str, Any]) -> pa.Table:
+def _call(batch: pa.Table, *, execution: str, **made: Any) -> pa.Table:
     """Do as an actor does, in whichever worker this is."""
     if execution not in _of_this_worker:
         for earlier in _of_this_worker.values():
             earlier.close()
         _of_this_worker.clear()
-        _of_this_worker[execution] = _Actor(step=step, step_args=step_args)
+        _of_this_worker[execution] = _Actor(execution=execution, **made)
     return _of_this_worker[execution](batch)
 
 
-_RESULT = pa.schema([("result", pa.binary()), ("error", pa.string()), ("message", pa.string())])
+_RESULT = pa.schema(
+    [
+        ("position", pa.int64()),
+        ("result", pa.binary()),
+        ("seconds", pa.float64()),
+        ("deaths", pa.int64()),
+        ("error", pa.string()),
+        ("message", pa.string()),
+    ]
+)
 
 
 def _error(name: str, message: str) -> OperatorError:

@@ -99,8 +99,10 @@ def _show(result: RunResult) -> None:
         console.print("Nothing has changed since the last run, so nothing was computed.")
     if result.report is not None:
         from engine.reporting.table import summary
+        from engine.stages.context import FIRST_TIME
 
-        console.print(summary(result.report))
+        told = {stage: "" if why.endswith(FIRST_TIME) else why for stage, why in result.reasons.items()}
+        console.print(summary(result.report, reasons=told))
         console.print(f"Report: {result.run / 'report.html'}", soft_wrap=True)
     else:
         console.print(f"Run directory: {result.run}", soft_wrap=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Group, RenderableType
@@ -18,14 +18,19 @@ from engine.reporting.report import Report
 _UNKNOWN = "–"
 
 
-def summary(report: Report) -> RenderableType:
-    """Draw the figures of a report; names in it are shown as they are, never as markup."""
+def summary(report: Report, *, reasons: Mapping[str, str] | None = None) -> RenderableType:
+    """Draw the figures of a report; names in it are shown as they are, never as markup.
+
+    Args:
+        report: of the run.
+        reasons: {stage: why it was computed, or "reused"}; without them it is said which were reused.
+    """
     parts = [_head(report)]
     if report.metrics is None:
         parts.append(Text(f"No figures against gold: {report.metrics_reason}"))
     else:
         parts.append(_accuracies(report))
-    parts += [_stages(report), Text(_money(report.money))]
+    parts += [_stages(report, reasons or {}), Text(_money(report.money))]
     for kind, names in (("quarantined", report.quarantined), ("rejected", report.rejected_programs)):
         if names:
             parts.append(Text(f"Programs {kind}: {', '.join(names)}; report.html says why", style="yellow"))
@@ -77,7 +82,7 @@ def _accuracies(report: Report) -> RenderableType:
     return table
 
 
-def _stages(report: Report) -> RenderableType:
+def _stages(report: Report, reasons: Mapping[str, str]) -> RenderableType:
     table = _table("Stage", "seconds", "rows", "rows/s", "")
     for name, stage in report.stages.items():
         table.add_row(
@@ -85,7 +90,7 @@ def _stages(report: Report) -> RenderableType:
             f"{stage.seconds:,.1f}",
             _UNKNOWN if stage.rows is None else f"{stage.rows:,}",
             _UNKNOWN if stage.rows_per_s is None else f"{stage.rows_per_s:,.0f}",
-            "reused" if stage.status == "reused" else "",
+            Text(reasons.get(name, "reused" if stage.status == "reused" else "")),
         )
     return table
 
@@ -107,7 +112,7 @@ def _amount(value: float, currency: str | None) -> str:
 def _table(*titles: str) -> Table:
     table = Table(box=SIMPLE_HEAD, padding=(0, 1), show_edge=False)
     for i, title in enumerate(titles):
-        table.add_column(Text(title), justify="right" if i else "left")
+        table.add_column(Text(title), justify="right" if i and title else "left")
     return table
 
 

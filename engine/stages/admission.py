@@ -17,6 +17,7 @@ from statistics import median
 from engine.errors import ProgramRejected
 from engine.stages.context import Context
 from engine.stages.corpus import Corpus
+from engine.stages.inputs import Input, Inputs
 from engine.stages.programs import ProgramSet
 from engine.store import digest_of
 from engine.task_parts import AdmissionSpec, SandboxSpec
@@ -79,7 +80,7 @@ def admit(ctx: Context, corpus: Corpus, programs: ProgramSet) -> Admitted:
     row_s = list(speeds.values())
     size = group_size(ctx.task.sandbox, num_programs=len(kept), row_s=row_s)
     if row_s:
-        logger.info(
+        logger.debug(
             "admission: %d of %d programs, %.1f us a row for all, %d to a worker",
             len(kept),
             len(programs.programs),
@@ -133,15 +134,23 @@ def _trials(ctx: Context, corpus: Corpus, programs: ProgramSet) -> dict[str, Tri
     spec, names = ctx.task.admission, programs.named()
     sample = digest_of("sample", 1, corpus.rows, corpus.keys, spec.rows)
     known = _known(ctx, sample)
-    digest = digest_of("admission", 1, sample, programs.keys)
-    if ctx.reuse("admission", digest) is not None:
+    inputs = Inputs(
+        stage="admission",
+        version=(1,),
+        parts=(
+            Input(name="the sample", value=sample, settings={"`admission.rows`": spec.rows}, made_by=("index",)),
+            programs.as_input(ctx.task),
+        ),
+    )
+    if ctx.reuse(inputs) is not None:
         return {names[key]: known[key] for key in programs.keys}
     untried = [j for j, key in enumerate(programs.keys) if key not in known]
     if untried:
         known = {**known, **_tried(ctx, corpus, programs, untried, spec)}
     # Those of programs that are disabled now are kept too, so that enabling one costs nothing.
     result = {"sample": sample, "trials": {key: asdict(trial) for key, trial in known.items()}}
-    ctx.finish("admission", digest=digest, since=start, rows=None, result=result)
+    scope = f"{len(untried)} of {len(programs.keys)} programs"
+    ctx.finish(inputs, since=start, rows=None, result=result, scope=scope)
     return {names[key]: known[key] for key in programs.keys}
 
 

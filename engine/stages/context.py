@@ -10,47 +10,23 @@ import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from cluster.session import Session, connect
+from engine.stages.inputs import Inputs, changes
+from engine.stages.stream import Stream, Watch, num_actors
 from engine.store import RunDirectory, StageRecord, StageStatus
 from engine.task import LabelingTask
-from operators.stream import run_shards
+from operators.corpus.plan import Shard
 
 logger = logging.getLogger(__name__)
 
-_SHARDS_AN_ACTOR = 2
-"""With fewer, an actor costs more to start than it brings."""
+FIRST_TIME = "for the first time"
+"""The end of the reason of a stage that was never computed before; there is nothing to wonder at."""
 
 _PATIENCE_S = 300.0
 """Without progress for so long, a stage whose items are quick is stuck."""
-
-
-class Watch(Protocol):
-    """Whoever shows the progress of a run."""
-
-    def begin(self, stage: str, total: int) -> None:
-        """Announce a stage of `total` steps: shards, or requests for synthesis."""
-
-    def advance(self, stage: str) -> None:
-        """One more step is done."""
-
-    def end(self, stage: str, status: StageStatus, seconds: float, rows: int | None) -> None:
-        """Report the end of a stage."""
-
-
-class Silent:
-    """Watches nothing; what a program that calls `run` gets unless it asks for more."""
-
-    def begin(self, stage: str, total: int) -> None:
-        """Nothing."""
-
-    def advance(self, stage: str) -> None:
-        """Nothing."""
-
-    def end(self, stage: str, status: StageStatus, seconds: float, rows: int | None) -> None:
-        """Nothing."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -62,7 +38,9 @@ class Context:
         run: where results go.
         address: of a Ray cluster; None for this machine.
         watch: told about progress.
+        shards: by key, once the corpus is planned; for telling what is under way.
         statuses: {stage: computed or reused}, in the order the stages ended.
+        reasons: {stage: why it was computed and how much of it, or that it was reused}.
         warnings: what the user must know and the report repeats.
         versions: of what may change a result; noted when something is computed.
     """
@@ -72,10 +50,14 @@ class Context:
     address: str | None
     watch: Watch
     stack: ExitStack
+    shards: Mapping[str, Shard] = field(default_factory=dict)
     statuses: dict[str, StageStatus] = field(default_factory=dict)
+    reasons: dict[str, str] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
     versions: Mapping[str, str] = field(default_factory=dict)
     _session: Session | None = None
+    _causes: dict[str, list[str]] = field(default_factory=dict)
+    _resumed: set[str] = field(default_factory=set)
 
     def session(self) -> Session:
         """Connect to Ray with the first call."""
@@ -111,19 +93,16 @@ class Context:
         actors = num_actors(session.num_cpus, len(items))
         if memory_bytes is not None:
             actors, memory_bytes = self._fitting(stage, session, actors, memory_bytes)
-        self.watch.begin(stage, len(items))
-        patience = max(_PATIENCE_S, slowest_item_s)
-        for result in run_shards(
+        stream = Stream(stage=stage, run=self.run.path.name, watch=self.watch, session=session, shards=self.shards)
+        yield from stream(
             items,
             step,
-            step_args=dict(step_args),
+            step_args=step_args,
             num_actors=actors,
+            patience_s=max(_PATIENCE_S, slowest_item_s),
+            memory_bytes=memory_bytes,
             stateful=stateful,
-            memory=memory_bytes,
-            no_progress_timeout_s=patience,
-        ):
-            self.watch.advance(stage)
-            yield result
+        )
 
     def _fitting(self, stage: str, session: Session, actors: int, memory_bytes: int) -> tuple[int, int]:
         """Bring actors and the memory that each states to what the nodes have."""
@@ -137,48 +116,71 @@ class Context:
         )
         return 1, largest
 
-    def reuse(self, stage: str, digest: str, *, complete: bool = True) -> StageRecord | None:
+    def reuse(self, inputs: Inputs, *, complete: bool = True) -> StageRecord | None:
         """Return the record of a stage if it stands for these inputs, and say so; else forget it and return None.
 
         Args:
-            stage: its name.
-            digest: of all that changes its result.
+            inputs: all that its result follows from.
             complete: whether its files are all there.
         """
-        record = self.run.record(stage)
-        if record is None or record.digest != digest or not complete:
-            self.run.forget(stage)
+        stage, record = inputs.stage, self.run.record(inputs.stage)
+        if record is None or record.digest != inputs.digest or not complete:
+            self._causes[stage] = self._why(inputs, record)
+            self.run.begin(stage, self._causes[stage])
             return None
-        self.statuses[stage] = "reused"
-        logger.info("%s: nothing changed, reused", stage)
+        if record.inputs is None:
+            # Of an earlier version; equal digests mean equal inputs, and the next run can tell what changed.
+            record = replace(record, inputs=inputs.to_json())
+            self.run.put(stage, record)
+        self.statuses[stage], self.reasons[stage] = "reused", "reused"
+        logger.info("%s: reused", stage)
         self.watch.end(stage, "reused", record.seconds, record.rows)
         return record
 
-    def finish(self, stage: str, *, digest: str, since: float, rows: int | None, result: dict[str, Any]) -> StageRecord:
+    def finish(
+        self, inputs: Inputs, *, since: float, rows: int | None, result: dict[str, Any], scope: str = ""
+    ) -> StageRecord:
         """Write down a stage that was computed.
 
         Args:
-            stage: its name.
-            digest: of all that changes its result.
+            inputs: as `reuse` was given them.
             since: `time.perf_counter()` at its start.
             rows: how many it went over in this sitting.
             result: JSON values for later stages.
+            scope: how much of it was computed in this sitting, such as `2 of 62 shards`; the rest was there.
         """
-        seconds = time.perf_counter() - since
-        record = StageRecord(digest=digest, seconds=seconds, rows=rows, result=result)
+        stage, seconds = inputs.stage, time.perf_counter() - since
+        reason = self._reason(stage, scope)
+        record = StageRecord(
+            digest=inputs.digest, seconds=seconds, rows=rows, result=result, inputs=inputs.to_json(), reason=reason
+        )
         self.run.note(versions=dict(self.versions))
         self.run.put(stage, record)
-        self.statuses[stage] = "computed"
-        logger.info("%s: %s rows in %.1f s", stage, "no" if rows is None else rows, seconds)
-        self.watch.end(stage, "computed", seconds, rows)
+        self.statuses[stage], self.reasons[stage] = "computed", reason
+        logger.info("%s: %s; %s rows in %.1f s", stage, reason, "no" if rows is None else rows, seconds)
+        self.watch.end(stage, "computed", seconds, rows, reason=reason)
         return record
+
+    def _why(self, inputs: Inputs, record: StageRecord | None) -> list[str]:
+        """Say why a stage is computed; nothing where it never was before."""
+        stage = inputs.stage
+        if record is None:
+            begun = self.run.begun(stage)
+            if begun is not None:
+                self._resumed.add(stage)
+            return begun or []
+        if record.digest == inputs.digest:
+            return ["files of it are gone"]
+        return changes(record.inputs, inputs, reasons_of=lambda name: self._causes.get(name, ()))
+
+    def _reason(self, stage: str, scope: str) -> str:
+        causes = "; ".join(self._causes[stage])
+        begun = ", begun by a run that did not finish it" if stage in self._resumed else ""
+        if not causes:
+            return f"computed {scope}".rstrip() + (begun or f" {FIRST_TIME}")
+        return (f"computed {scope}: {causes}" if scope else f"computed, because {causes}") + begun
 
     def warn(self, message: str) -> None:
         """Tell the user now and in the report."""
         logger.warning("%s", message)
         self.warnings.append(message)
-
-
-def num_actors(num_cpus: int, num_items: int) -> int:
-    """Return how many actors a stage gets: one a CPU, and none that starts for a single shard where others have few."""
-    return max(1, min(num_cpus, num_items // _SHARDS_AN_ACTOR))

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 
 from engine.errors import ConfigError
 from engine.stages.context import Context
+from engine.stages.inputs import Input, Inputs, given
 from engine.store import digest_of
 from engine.task import LabelingTask
 from operators.corpus.files import common_folder
@@ -41,6 +42,13 @@ class Corpus:
     def keys(self) -> tuple[str, ...]:
         """Keys of the shards."""
         return tuple(shard.key for shard in self.shards)
+
+    def as_inputs(self) -> tuple[Input, Input]:
+        """Return the corpus as what a stage's result follows from."""
+        return (
+            Input(name="the rows", value=self.rows, made_by=("index",)),
+            Input(name="the shards", value=self.keys, made_by=("index",)),
+        )
 
 
 def plan(task: LabelingTask, *, skipped: dict[str, str] | None = None) -> list[Shard]:
@@ -97,6 +105,7 @@ def index(ctx: Context) -> Corpus:
     task, folder = ctx.task, ctx.run.path
     unread: dict[str, str] | None = {} if task.data.on_bad_shard == "skip" else None
     shards = tuple(plan(task, skipped=unread))
+    ctx.shards = {shard.key: shard for shard in shards}
     rule = SplitRule(
         column=task.data.split_column,
         train_values=task.data.train_values,
@@ -106,11 +115,29 @@ def index(ctx: Context) -> Corpus:
     splits = [rule.column, rule.train_values, rule.test_values, rule.fraction]
     rows = digest_of("rows", 1, task.columns.id, task.columns.text, splits)
     keys = [shard.key for shard in shards]
-    digest = digest_of("index", 2, rows, keys, [shard.split for shard in shards], task.data.on_bad_shard, unread)
+    inputs = Inputs(
+        stage="index",
+        version=(2,),
+        parts=(
+            Input(
+                name="the columns",
+                value=rows,
+                settings={
+                    "`columns.id`": task.columns.id,
+                    "`columns.text`": task.columns.text,
+                    "the split": splits,
+                },
+            ),
+            Input(name="the files", value=keys, things=_files(shards)),
+            Input(name="", value=[shard.split for shard in shards]),
+            given("`data.on_bad_shard`", task.data.on_bad_shard),
+            Input(name="which files cannot be read", value=unread),
+        ),
+    )
     missing = [shard for shard in shards if not rows_path(folder, shard.key, rows).exists()]
     known = ctx.run.record("index")
-    bad: dict[str, str] = known.result["bad"] if known is not None and known.digest == digest else {}
-    record = ctx.reuse("index", digest, complete=all(shard.key in bad for shard in missing))
+    bad: dict[str, str] = known.result["bad"] if known is not None and known.digest == inputs.digest else {}
+    record = ctx.reuse(inputs, complete=all(shard.key in bad for shard in missing))
     if record is not None:
         corpus = _corpus(shards, rows, bad, unread, counts=RowCounts(**record.result["counts"]))
         return _checked(ctx, corpus)
@@ -138,8 +165,20 @@ def index(ctx: Context) -> Corpus:
             "check `data.split_column`, `data.test` and `data.test_fraction`"
         )
     result = {"counts": {name: getattr(counts, name) for name in RowCounts.__slots__}, "bad": bad}
-    ctx.finish("index", digest=digest, since=start, rows=sum(s.num_rows for s in missing), result=result)
+    ctx.finish(
+        inputs,
+        since=start,
+        rows=sum(s.num_rows for s in missing),
+        result=result,
+        scope=f"{len(missing)} of {len(shards)} shards",
+    )
     return _checked(ctx, corpus)
+
+
+def _files(shards: Sequence[Shard]) -> dict[str, str]:
+    """Return {file: digest of it}; where the cuts are is left out, as a file that grows may move its neighbours'."""
+    pieces = ((piece, shard.split) for shard in shards for piece in shard.pieces)
+    return {piece.name: digest_of(piece.path, piece.size, piece.stamp, split) for piece, split in pieces}
 
 
 def _corpus(

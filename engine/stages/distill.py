@@ -10,6 +10,7 @@ from typing import Any
 
 from engine.stages.context import Context
 from engine.stages.corpus import Corpus
+from engine.stages.inputs import Input, Inputs, given
 from engine.store import digest_of
 from engine.task import LabelingTask
 from operators.features import FeatureSpec
@@ -52,8 +53,30 @@ def distill(ctx: Context, corpus: Corpus, labels: str) -> Distilled:
     )
     features = digest_of("features", 1, labels, task.columns.text, asdict(settings))
     facts = {"task": task.name, "instruction": task.instruction}
-    digest = digest_of("distill", 1, features, corpus.keys, spec.model_dump(), task.class_names, task.seed, facts)
-    record = ctx.reuse("distill", digest, complete=all((model / name).is_file() for name in MODEL_FILES))
+    knobs = {f"`end_model.{key}`": value for key, value in spec.model_dump().items()}
+    inputs = Inputs(
+        stage="distill",
+        version=(1,),
+        parts=(
+            Input(
+                name="the soft labels",
+                value=features,
+                settings={"`columns.text`": task.columns.text, **knobs},
+                made_by=("label",),
+            ),
+            corpus.as_inputs()[1],
+            Input(name="`end_model`", value=spec.model_dump(), settings=knobs),
+            given("the class names", task.class_names),
+            given("the seed", task.seed),
+            Input(
+                name="what the model's card says",
+                value=facts,
+                settings={"the task's name": task.name, "the instruction": task.instruction},
+            ),
+        ),
+    )
+    digest = inputs.digest
+    record = ctx.reuse(inputs, complete=all((model / name).is_file() for name in MODEL_FILES))
     if record is None:
         paths = [features_path(folder, shard.key, features) for shard in corpus.shards]
         missing = [s.to_json() for s, path in zip(corpus.shards, paths, strict=True) if not path.exists()]
@@ -89,7 +112,7 @@ def distill(ctx: Context, corpus: Corpus, labels: str) -> Distilled:
             facts=facts,
         )
         ctx.run.keep_only("features", paths)
-        record = ctx.finish("distill", digest=digest, since=start, rows=done.num_rows, result=done.to_json())
+        record = ctx.finish(inputs, since=start, rows=done.num_rows, result=done.to_json())
     for warning in record.result.get("warnings", ()):
         ctx.warn(f"distilled model: {warning}")
     return Distilled(folder=model, digest=digest, facts=record.result)
@@ -103,10 +126,11 @@ def predict(ctx: Context, corpus: Corpus, model: Distilled) -> str:
     """
     start = time.perf_counter()
     name = digest_of("predictions", 1, model.digest)
-    digest = digest_of("predict", name, corpus.keys)
+    parts = (Input(name="the distilled model", value=name, made_by=("distill",)), corpus.as_inputs()[1])
+    inputs = Inputs(stage="predict", version=(), parts=parts)
     paths = [predictions_path(ctx.run.path, shard.key, name) for shard in corpus.shards]
     missing = [shard for shard, path in zip(corpus.shards, paths, strict=True) if not path.exists()]
-    if ctx.reuse("predict", digest, complete=not missing) is not None:
+    if ctx.reuse(inputs, complete=not missing) is not None:
         return name
     args = {
         "model": str(model.folder),
@@ -126,7 +150,8 @@ def predict(ctx: Context, corpus: Corpus, model: Distilled) -> str:
     ):
         rows += json.loads(result)["rows"]
     ctx.run.keep_only("predictions", paths)
-    ctx.finish("predict", digest=digest, since=start, rows=rows, result={})
+    scope = f"{len(missing)} of {len(paths)} shards"
+    ctx.finish(inputs, since=start, rows=rows, result={}, scope=scope)
     return name
 
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from engine.stages.context import Context
 from engine.stages.corpus import Corpus
 from engine.stages.fit import Models
+from engine.stages.inputs import Input, Inputs
 from engine.stages.votes import Voted
-from engine.store import digest_of
 from operators.evaluate import EvaluateShard, Judged
 
 
@@ -42,8 +42,18 @@ def evaluate(ctx: Context, corpus: Corpus, voted: Voted, models: Models, *, pred
         return Evaluation(judged=None, reason=reason)
     index = task.gold_index()
     columns = [task.columns.gold, task.columns.group, index]
-    digest = digest_of("evaluate", 1, corpus.rows, corpus.keys, models.digest, predictions, columns)
-    record = ctx.reuse("evaluate", digest)
+    reads = {"`columns.gold`": task.columns.gold, "`columns.group`": task.columns.group, "the gold values": index}
+    inputs = Inputs(
+        stage="evaluate",
+        version=(1,),
+        parts=(
+            *corpus.as_inputs(),
+            Input(name="the label model", value=models.digest, made_by=("fit",)),
+            Input(name="the predictions", value=predictions, made_by=("predict",)),
+            Input(name="how gold is read", value=columns, settings=reads),
+        ),
+    )
+    record = ctx.reuse(inputs)
     if record is None:
         args = {
             "folder": str(ctx.run.path),
@@ -63,9 +73,7 @@ def evaluate(ctx: Context, corpus: Corpus, voted: Voted, models: Models, *, pred
         for result in ctx.stream("evaluate", items, EvaluateShard, step_args=args):
             judged += Judged.from_bytes(result)
         content = base64.b64encode(judged.to_bytes()).decode()
-        record = ctx.finish(
-            "evaluate", digest=digest, since=start, rows=corpus.counts.test_rows, result={"judged": content}
-        )
+        record = ctx.finish(inputs, since=start, rows=corpus.counts.test_rows, result={"judged": content})
     judged = Judged.from_bytes(base64.b64decode(record.result["judged"]))
     if judged.unlabeled == corpus.counts.test_rows:
         reason = f"column {task.columns.gold!r} has no gold label on any of {judged.unlabeled} test rows"

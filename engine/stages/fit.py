@@ -11,9 +11,9 @@ from engine.label_model.intervals import Intervals, intervals_of
 from engine.label_model.model import LabelModel
 from engine.stages.context import Context
 from engine.stages.gold import gold_counts
+from engine.stages.inputs import Input, Inputs, given
 from engine.stages.programs import ProgramSet
 from engine.stages.votes import Voted
-from engine.store import digest_of
 
 _VERSION = 3
 """Of the fitting code: raise it when the same moments give another model."""
@@ -48,9 +48,21 @@ def fit(ctx: Context, programs: ProgramSet, voted: Voted) -> Models:
     counted = [moments.to_json(), hashlib.sha256(patterns.to_bytes()).hexdigest()]
     gold = gold_counts(ctx, programs, voted)
     known = None if gold is None else [gold.votes.tolist(), gold.classes.tolist()]
-    digest = digest_of("fit", _VERSION, voted.keys, counted, task.prior, task.label_model.method, known)
+    inputs = Inputs(
+        stage="fit",
+        version=(_VERSION,),
+        parts=(
+            # Which programs vote is settled by then: those that were not quarantined.
+            Input(name="the programs that vote", value=voted.keys, made_by=("apply",)),
+            Input(name="the votes", value=counted, made_by=("apply",)),
+            given("the class balance", task.prior),
+            given("the label model's method", task.label_model.method),
+            Input(name="the gold labels to fit with", value=known),
+        ),
+    )
+    digest = inputs.digest
     majority = methods.fit("majority_vote", moments, patterns, class_balance=task.prior)
-    record = ctx.reuse("fit", digest, complete=(ctx.run.path / "label_model.json").exists())
+    record = ctx.reuse(inputs, complete=(ctx.run.path / "label_model.json").exists())
     if record is not None:
         chosen = LabelModel.from_json(ctx.run.read_json("label_model.json"))
         found = Intervals.from_json(record.result["intervals"]) if record.result["intervals"] else None
@@ -60,5 +72,5 @@ def fit(ctx: Context, programs: ProgramSet, voted: Voted) -> Models:
     ctx.run.write_json("label_model.json", chosen.to_json())
     found = intervals_of(chosen, patterns)
     result = {"intervals": None if found is None else found.to_json()}
-    ctx.finish("fit", digest=digest, since=start, rows=moments.num_rows, result=result)
+    ctx.finish(inputs, since=start, rows=moments.num_rows, result=result)
     return Models(chosen=chosen, majority=majority, digest=digest, intervals=found)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from engine.stages.context import Context
 from engine.stages.corpus import Corpus
 from engine.stages.fit import Models
+from engine.stages.inputs import Input, Inputs
 from engine.stages.votes import Voted
 from engine.store import digest_of
 from operators.label import LabelCounts, LabelShard, labels_path, read_counts
@@ -31,10 +32,11 @@ def label(ctx: Context, corpus: Corpus, voted: Voted, models: Models) -> Labeled
     """Write the labels of every shard."""
     start = time.perf_counter()
     name = digest_of("labels", 2, corpus.rows, models.digest)
-    digest = digest_of("label", name, corpus.keys)
+    parts = (Input(name="the label model", value=name, made_by=("index", "fit")), *corpus.as_inputs()[1:])
+    inputs = Inputs(stage="label", version=(), parts=parts)
     paths = {key: labels_path(ctx.run.path, key, name) for key in corpus.keys}
     missing = [key for key, path in paths.items() if not path.exists()]
-    record = ctx.reuse("label", digest, complete=not missing)
+    record = ctx.reuse(inputs, complete=not missing)
     if record is not None:
         return Labeled(digest=name, counts=LabelCounts.from_json(json.dumps(record.result["counts"])))
     args = {
@@ -52,5 +54,6 @@ def label(ctx: Context, corpus: Corpus, voted: Voted, models: Models) -> Labeled
     counts = sum((read_counts(paths[key]) for key in corpus.keys), start=LabelCounts.zero(ctx.task.num_classes))
     files = [paths[key].name for key in corpus.keys]
     rows = sum(shard.num_rows for shard in corpus.shards if shard.key in set(missing))
-    ctx.finish("label", digest=digest, since=start, rows=rows, result={"counts": counts.to_json(), "files": files})
+    scope = f"{len(missing)} of {len(paths)} shards"
+    ctx.finish(inputs, since=start, rows=rows, result={"counts": counts.to_json(), "files": files}, scope=scope)
     return Labeled(digest=name, counts=counts)

@@ -9,12 +9,14 @@ from typing import Any
 
 from cluster.session import connect
 from engine.errors import ConfigError
-from engine.stages.context import Watch, num_actors
+from engine.stages.stream import Stream, Watch, num_actors
 from engine.store import RunDirectory, digest_of
 from engine.task_parts import ShardSpec
 from operators.corpus.plan import plan_shards
 from operators.predict import PredictShard, predictions_path
-from operators.stream import run_shards
+
+_PATIENCE_S = 300.0
+"""Without a shard for so long, something is stuck."""
 
 
 def predict_files(
@@ -53,11 +55,12 @@ def predict_files(
                 "id_column": id_column,
                 "digest": name,
             }
-            watch.begin("predict", len(missing))
             with connect(address) as session:
+                known = {shard.key: shard for shard in shards}
+                stream = Stream(stage="predict", run=run.path.name, watch=watch, session=session, shards=known)
                 actors = num_actors(session.num_cpus, len(missing))
-                for _ in run_shards(missing, PredictShard, step_args=args, num_actors=actors):
-                    watch.advance("predict")
+                for _ in stream(missing, PredictShard, step_args=args, num_actors=actors, patience_s=_PATIENCE_S):
+                    pass
         run.keep_only("predictions", paths)
     return {
         "rows": sum(shard.num_rows for shard in shards),

@@ -17,6 +17,7 @@ from typing import Any
 
 from engine.errors import ConfigError, ProgramRejected
 from engine.stages.context import Context
+from engine.stages.inputs import Input, Inputs
 from engine.store import digest_of
 from engine.synthesis.programs import Program, load_folder, write
 from engine.task import LabelingTask
@@ -52,6 +53,21 @@ class ProgramSet:
     def named(self) -> dict[str, str]:
         """Map keys to names."""
         return {key: program.name for key, program in zip(self.keys, self.programs, strict=True)}
+
+    def as_input(self, task: LabelingTask) -> Input:
+        """Return the programs as what a stage's result follows from."""
+        return Input(
+            name="the programs",
+            value=self.keys,
+            kind="program",
+            things={program.name: program.digest for program in self.programs},
+            settings={
+                "the number of classes": task.num_classes,
+                "`columns.text`": task.columns.text,
+                "`sandbox.row_timeout_s`": self.limits.row_timeout_s,
+                "`sandbox.memory_bytes`": self.limits.memory_bytes,
+            },
+        )
 
 
 def collect(ctx: Context) -> ProgramSet:
@@ -141,11 +157,24 @@ def _written(ctx: Context, folder: Path) -> dict[str, list[str]]:
     asked.append(task.programs.count)
     if spec is not None:
         asked += [spec.model, spec.base_url, spec.temperature, spec.max_output_tokens]
-    digest = digest_of("synthesis", 1, asked)
+    settings: dict[str, Any] = {
+        "the task's name": task.name,
+        "the instruction": task.instruction,
+        "the knowledge": task.knowledge,
+        "the classes": [c.model_dump() for c in task.classes],
+        "`programs.count`": task.programs.count,
+    }
+    if spec is not None:
+        settings |= {
+            f"`language_model.{name}`": getattr(spec, name)
+            for name in ("model", "base_url", "temperature", "max_output_tokens")
+        }
+    part = Input(name="what is asked for", value=asked, settings=settings)
+    inputs = Inputs(stage="synthesis", version=(1,), parts=(part,))
     there = sorted(folder.glob("*.py"))
     known = ctx.run.record("synthesis")
-    if there and known is not None and known.digest == digest:
-        ctx.reuse("synthesis", digest)
+    if there and known is not None and known.digest == inputs.digest:
+        ctx.reuse(inputs)
         return dict(known.result["rejected"])
     own = known is None and not ctx.run.noted("writing_programs")
     if there and (spec is None or own):
@@ -168,7 +197,7 @@ def _written(ctx: Context, folder: Path) -> dict[str, list[str]]:
             done = synthesize(
                 task, model, count=task.programs.count, on_answer=lambda _: ctx.watch.advance("synthesis")
             )
-    ctx.run.forget("synthesis")
+    ctx.reuse(inputs, complete=False)
     # If this process dies while it writes, half of the programs are not taken for the user's own.
     ctx.run.note(writing_programs=True)
     _replace(ctx, done.programs, folder)
@@ -185,7 +214,8 @@ def _written(ctx: Context, folder: Path) -> dict[str, list[str]]:
     rejected = {r.name: list(r.reasons) for r in done.rejected}
     if not done.programs:
         raise ProgramRejected(", ".join(rejected), tuple(r for reasons in rejected.values() for r in reasons))
-    ctx.finish("synthesis", digest=digest, since=start, rows=None, result={"rejected": rejected})
+    scope = f"{len(done.programs)} programs"
+    ctx.finish(inputs, since=start, rows=None, result={"rejected": rejected}, scope=scope)
     ctx.run.note(writing_programs=False)
     return rejected
 

@@ -10,8 +10,8 @@ from typing import Any
 from engine.errors import LabelModelError
 from engine.stages.context import Context
 from engine.stages.corpus import Corpus
+from engine.stages.inputs import Inputs
 from engine.stages.programs import ProgramSet
-from engine.store import digest_of
 from operators.apply import Applied, ApplyShard, actor_memory_bytes
 from operators.counts import Counts, CountShard, counts_path, total
 from operators.schema import Fault
@@ -56,18 +56,21 @@ def apply(ctx: Context, corpus: Corpus, programs: ProgramSet) -> Voted:
     """
     start = time.perf_counter()
     folder, names = ctx.run.path, programs.named()
-    digest = digest_of("apply", 2, corpus.rows, corpus.keys, programs.keys)
+    parts = (*corpus.as_inputs(), programs.as_input(ctx.task))
+    inputs = Inputs(stage="apply", version=(2,), parts=parts)
     store = VoteStore(folder)
     missing = store.missing(corpus.keys, programs.keys)
     uncounted = _uncounted(ctx, corpus, programs.keys)
-    record = ctx.reuse("apply", digest, complete=not missing and not uncounted)
+    record = ctx.reuse(inputs, complete=not missing and not uncounted)
     if record is None:
         computed = _compute(ctx, corpus, programs, missing)
         _count(ctx, corpus, programs.keys)
         every = _total(ctx, corpus, programs.keys)
         result = _outcome(programs, every, store.notes(corpus.keys, programs.keys))
         rows = sum(applied.rows for applied in computed)
-        record = ctx.finish("apply", digest=digest, since=start, rows=rows, result=result)
+        anew = len({key for keys in missing.values() for key in keys})
+        scope = f"{anew} of {len(names)} programs over {len(missing)} of {len(set(corpus.keys))} shards"
+        record = ctx.finish(inputs, since=start, rows=rows, result=result, scope=scope)
     else:
         every = _total(ctx, corpus, programs.keys)
     # Told by key: a file may be renamed and keep its votes.

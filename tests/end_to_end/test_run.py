@@ -121,8 +121,8 @@ INTERRUPTING = """
 import os, signal, sys
 from engine.cli import main, progress
 stage, begin = sys.argv.pop(), progress.Bars.begin
-def interrupting(self, name, total):
-    begin(self, name, total)
+def interrupting(self, name, total, **known):
+    begin(self, name, total, **known)
     if name == stage:
         os.kill(os.getpid(), signal.SIGINT)
 progress.Bars.begin = interrupting

@@ -11,8 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from operators.attempts import MOST_DEATHS
 from operators.errors import InputError
 from operators.stream import StepError, run_shards
+from operators.trouble import About
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
 
@@ -148,16 +150,37 @@ def test_a_killed_actor_loses_nothing(tmp_path):
     assert (tmp_path / "died").exists()
 
 
-def test_an_item_that_always_kills_ends_the_run(tmp_path):
-    """An item that kills its actor every time is given up after the time limit, with the reason."""
-    with pytest.raises(StepError, match="no item finished within 15 s"):
-        list(_run(tmp_path, ["a", "die"], no_progress_timeout_s=15))
+@pytest.mark.parametrize("stateful", [True, False])
+def test_an_item_that_always_kills_ends_the_run(tmp_path, stateful):
+    """An item that kills its worker each time is given up after a few, by name and long before the time limit."""
+    about = About(stage="apply", name_of=lambda item: f"file {item}.csv")
+    with pytest.raises(StepError, match=rf"^apply: file die.csv has killed its worker {MOST_DEATHS} times"):
+        list(_run(tmp_path, ["a", "die", "b"], stateful=stateful, about=about))
 
 
 def test_a_cluster_without_room_says_so(tmp_path):
-    """Actors that the cluster cannot place are given up after the time limit, with what they asked for."""
-    with pytest.raises(StepError, match="no room for an actor with 64 CPUs"):
-        list(_run(tmp_path, ["a"], num_cpus=64, no_progress_timeout_s=3))
+    """Workers that the cluster cannot place are given up after the time limit: who wants what, and what there is."""
+    about = About(stage="label", situation=lambda: "0 of 2 CPUs are free")
+    message = "^label: no item finished within 3 s: 0 of 1 workers were placed, each with 64 CPUs; 0 of 2 CPUs are free"
+    with pytest.raises(StepError, match=message):
+        list(_run(tmp_path, ["a"], num_cpus=64, no_progress_timeout_s=3, about=about))
+
+
+def test_an_item_that_hangs_is_named(tmp_path):
+    """Where workers are placed and nothing comes, the items under way are told."""
+    about = About(stage="apply", name_of=lambda item: f"file {item}.csv")
+    message = r"1 of 1 workers were placed, .*Begun and not ended: file slow.csv \(attempt 1, \d+ s ago\)"
+    with pytest.raises(StepError, match=message):
+        list(_run(tmp_path, ["slow"], pause_s=60, no_progress_timeout_s=4, about=about))
+
+
+def test_it_is_told_which_item_is_done_and_how_long_it_took(tmp_path):
+    """Each item comes once, with the seconds of its worker."""
+    done: dict[str, float] = {}
+    items = [str(i) for i in range(6)]
+    list(_run(tmp_path, items, pause_s=0.2, on_done=lambda item, seconds: done.update({item: seconds})))
+    assert sorted(done) == items
+    assert all(0.2 <= seconds < 5 for seconds in done.values())
 
 
 def test_leaving_early_ends_the_actors(tmp_path):

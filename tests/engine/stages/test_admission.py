@@ -12,9 +12,10 @@ import pytest
 from engine.errors import ConfigError, ProgramRejected
 from engine.plan import make_plan
 from engine.stages.admission import Admitted, admit, group_size, measured_speed
-from engine.stages.context import Context, Silent
+from engine.stages.context import Context
 from engine.stages.corpus import Corpus, plan
 from engine.stages.programs import collect
+from engine.stages.stream import Silent
 from engine.store import RunDirectory
 from engine.task import LabelingTask
 from engine.task_file import read_task

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from engine.errors import ConfigError, ProgramRejected
-from engine.stages.context import Context, Silent
+from engine.stages.context import Context
 from engine.stages.programs import ProgramSet, collect
+from engine.stages.stream import Silent
 from engine.store import RunDirectory
 from engine.task import LabelingTask
 

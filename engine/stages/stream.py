@@ -1,0 +1,130 @@
+"""Items through a step on the cluster, watched: checked for room before, counted and shown while they run."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from cluster.capacity import Demand, check_room, situation
+from cluster.errors import ClusterError
+from cluster.metrics import StageMeter
+from cluster.session import Session
+from engine.store import StageStatus
+from operators.corpus.plan import Shard
+from operators.stream import WORKER_CPUS, run_shards
+from operators.trouble import About
+
+logger = logging.getLogger(__name__)
+
+_SHARDS_AN_ACTOR = 2
+"""With fewer, an actor costs more to start than it brings."""
+
+
+class Watch(Protocol):
+    """Whoever shows the progress of a run."""
+
+    def begin(self, stage: str, total: int, *, rows: int | None = None) -> None:
+        """Announce a stage of `total` steps: shards, or requests for synthesis; with the rows in them, if known."""
+
+    def advance(self, stage: str, *, rows: int = 0, num_bytes: int = 0) -> None:
+        """One more step is done, of so many rows and bytes where it has any."""
+
+    def end(self, stage: str, status: StageStatus, seconds: float, rows: int | None, *, reason: str = "") -> None:
+        """Report the end of a stage, and why it was computed."""
+
+
+class Silent:
+    """Watches nothing; what a program that calls `run` gets unless it asks for more."""
+
+    def begin(self, stage: str, total: int, *, rows: int | None = None) -> None:
+        """Nothing."""
+
+    def advance(self, stage: str, *, rows: int = 0, num_bytes: int = 0) -> None:
+        """Nothing."""
+
+    def end(self, stage: str, status: StageStatus, seconds: float, rows: int | None, *, reason: str = "") -> None:
+        """Nothing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stream:
+    """How the items of one stage are run and shown.
+
+    Attributes:
+        stage: its name.
+        run: name of the run directory.
+        watch: told about progress.
+        session: the cluster.
+        shards: by key, to tell what an item is; an item that is no shard is counted and nothing else.
+    """
+
+    stage: str
+    run: str
+    watch: Watch
+    session: Session
+    shards: Mapping[str, Shard]
+
+    def __call__(
+        self,
+        items: Sequence[str],
+        step: type,
+        *,
+        step_args: Mapping[str, Any],
+        num_actors: int,
+        patience_s: float,
+        memory_bytes: int | None = None,
+        stateful: bool = True,
+    ) -> Iterator[bytes]:
+        """Run a step over items; see `operators.stream.run_shards`.
+
+        Raises:
+            ClusterError: the cluster can never place a worker.
+        """
+        known = [shard for shard in map(self._shard, items) if shard is not None]
+        try:
+            wait = check_room(Demand(num_cpus=WORKER_CPUS, memory_bytes=memory_bytes), fixed=self.session.local)
+        except ClusterError as error:
+            raise ClusterError(f"{self.stage}: {error}") from error
+        if wait is not None:
+            logger.warning("%s: %s; waiting for at most %.0f s", self.stage, wait, patience_s)
+        meter = StageMeter(stage=self.stage, run=self.run, num_shards=len(known)) if known else None
+        self.watch.begin(self.stage, len(items), rows=sum(shard.num_rows for shard in known) or None)
+
+        def done(item: str, seconds: float) -> None:
+            shard = self._shard(item)
+            if meter is not None and shard is not None:
+                meter.done(rows=shard.num_rows, seconds=seconds)
+            rows, num_bytes = (0, 0) if shard is None else (shard.num_rows, shard.num_bytes)
+            self.watch.advance(self.stage, rows=rows, num_bytes=num_bytes)
+
+        yield from run_shards(
+            items,
+            step,
+            step_args=dict(step_args),
+            num_actors=num_actors,
+            stateful=stateful,
+            memory=memory_bytes,
+            no_progress_timeout_s=patience_s,
+            on_done=done,
+            about=About(stage=self.stage, name_of=self._name, situation=situation),
+        )
+
+    def _shard(self, item: str) -> Shard | None:
+        """Find the shard that an item is: its key, or the whole of it as JSON."""
+        return self.shards.get(json.loads(item)["key"] if item.startswith("{") else item)
+
+    def _name(self, item: str) -> str:
+        shard = self._shard(item)
+        if shard is None:
+            return f"part {item}"
+        pieces = [f"{p.path} rows {p.first_row} to {p.first_row + p.num_rows - 1}" for p in shard.pieces[:2]]
+        more = f" and {len(shard.pieces) - 2} more pieces" if len(shard.pieces) > 2 else ""
+        return f"shard {shard.key} ({', '.join(pieces)}{more})"
+
+
+def num_actors(num_cpus: int, num_items: int) -> int:
+    """Return how many actors a stage gets: one a CPU, and none that starts for a single shard where others have few."""
+    return max(1, min(num_cpus, num_items // _SHARDS_AN_ACTOR))
