@@ -86,28 +86,76 @@ class Price(TaskModel):
 
 
 class LanguageModelSpec(TaskModel):
-    """Which language model writes the programs, behind any OpenAI-compatible endpoint.
+    """Which language model writes the programs, behind any OpenAI-compatible endpoint or Anthropic's.
 
     Attributes:
+        provider: the protocol: `openai` is spoken by most servers; `anthropic` needs its extra.
         api_key_env: name of the environment variable that holds the key; the key itself never enters a file.
-        price: without it spending is reported as unknown and a money budget is refused.
+        max_concurrency: requests in flight at a time, where several do not depend on each other.
+        price: goes before the table of list prices; where neither has one, spending is reported as unknown and a
+            money budget is refused.
     """
 
     model: str
+    provider: Literal["openai", "anthropic"] = "openai"
     base_url: str | None = None
     api_key_env: str = "OPENAI_API_KEY"
+    max_concurrency: Annotated[int, Field(ge=1, le=256)] = 4
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None
     max_output_tokens: Annotated[int, Field(ge=1)] = 4000
     timeout_s: Annotated[float, Field(gt=0)] = 120.0
     max_retries: Annotated[int, Field(ge=0)] = 4
     price: Price | None = None
 
+    @model_validator(mode="before")
+    @classmethod
+    def _key_of_the_provider(cls, values: Any) -> Any:
+        if isinstance(values, dict) and values.get("provider") == "anthropic":
+            return {"api_key_env": "ANTHROPIC_API_KEY"} | values
+        return values
+
 
 class Budget(TaskModel):
-    """What synthesis may spend at most; a request that could pass it is not sent."""
+    """What the language model may cost at most, over all its uses; a request that could pass it is not sent."""
 
     money: Annotated[float, Field(ge=0)] | None = None
     tokens: Annotated[int, Field(ge=0)] | None = None
+
+
+class AnnotateSpec(TaskModel):
+    """Rows that the language model labels directly, one request a row; none unless asked for.
+
+    Attributes:
+        baseline_rows: test rows labeled as a baseline: the report states the model's accuracy beside the others' on
+            the same rows. The labels of the run do not change by it.
+        label_rest: whether the rows named by `uncovered` and `below_confidence` get the model's label.
+        uncovered: those on which no program votes.
+        below_confidence: those that the label model is less sure of; 0 for none.
+        max_rows: of `label_rest`; uncovered rows come first, then the least certain.
+        max_output_tokens: of one answer; a class takes three, the rest is for models that think first.
+        max_text_chars: of a row's text; what stands beyond is not sent, and such rows are counted.
+    """
+
+    baseline_rows: Annotated[int, Field(ge=0)] = 0
+    label_rest: bool = False
+    uncovered: bool = True
+    below_confidence: Annotated[float, Field(ge=0, le=1)] = 0.0
+    max_rows: Annotated[int, Field(ge=1)] = 1000
+    max_output_tokens: Annotated[int, Field(ge=1)] = 1000
+    max_text_chars: Annotated[int, Field(ge=1)] = 20_000
+
+    @property
+    def wanted(self) -> bool:
+        """Whether any row is to be asked about."""
+        return self.baseline_rows > 0 or self.label_rest
+
+    @model_validator(mode="after")
+    def _rest_is_named(self) -> AnnotateSpec:
+        if self.label_rest and not self.uncovered and not self.below_confidence:
+            raise ValueError(
+                "`label_rest` needs `uncovered: true` or a `below_confidence` above 0, else it has no rows"
+            )
+        return self
 
 
 class ProgramsSpec(TaskModel):

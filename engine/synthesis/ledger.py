@@ -3,7 +3,7 @@
 It is the cache of the next run and the bill of this one, so an answer is on disk before anyone sees it: after
 `kill -9` nothing that was paid is asked again. A request is reserved before it is sent; a reservation that
 never got its answer stays in the file as money at risk rather than vanish. Values are JSON, never pickle.
-SQLite locks badly on network file systems: one machine writes a ledger.
+SQLite locks badly on network file systems: one machine writes a ledger. Threads of one process may share it.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import math
 import sqlite3
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -35,6 +36,9 @@ from engine.task_parts import Budget
 class Ledger:
     """Requests and answers in one file; a context manager that closes it.
 
+    Attributes:
+        path: of the file.
+
     Example:
         >>> with Ledger.open(":memory:") as ledger:
         ...     ledger.totals().requests
@@ -42,8 +46,10 @@ class Ledger:
     """
 
     def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
-        self._path = path
+        self.path = path
         self._connection = connection
+        # Answers are recorded in the thread that receives them.
+        self._lock = threading.RLock()
 
     @classmethod
     def open(cls, path: str | Path) -> Ledger:
@@ -54,7 +60,7 @@ class Ledger:
         """
         path = Path(path)
         try:
-            connection = sqlite3.connect(path, isolation_level=None, timeout=30)
+            connection = sqlite3.connect(path, isolation_level=None, timeout=30, check_same_thread=False)
         except sqlite3.Error as error:
             raise ConfigError(f"{path}: cannot be opened as a ledger: {error}") from error
         try:
@@ -205,9 +211,10 @@ class Ledger:
     @contextmanager
     def _errors(self) -> Iterator[None]:
         try:
-            yield
+            with self._lock:
+                yield
         except sqlite3.Error as error:
-            raise EngineError(f"{self._path}: the ledger cannot be read or written: {error}") from error
+            raise EngineError(f"{self.path}: the ledger cannot be read or written: {error}") from error
 
 
 def _prepare(path: Path, connection: sqlite3.Connection) -> None:
