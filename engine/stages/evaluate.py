@@ -6,6 +6,7 @@ import base64
 import time
 from dataclasses import dataclass
 
+from engine.stages.annotate import Annotated
 from engine.stages.context import Context
 from engine.stages.corpus import Corpus
 from engine.stages.fit import Models
@@ -27,7 +28,9 @@ class Evaluation:
     reason: str | None
 
 
-def evaluate(ctx: Context, corpus: Corpus, voted: Voted, models: Models, *, predictions: str) -> Evaluation:
+def evaluate(
+    ctx: Context, corpus: Corpus, voted: Voted, models: Models, *, predictions: str, annotated: Annotated | None
+) -> Evaluation:
     """Count the test rows against gold, if the task names a gold column.
 
     Raises:
@@ -42,7 +45,8 @@ def evaluate(ctx: Context, corpus: Corpus, voted: Voted, models: Models, *, pred
         return Evaluation(judged=None, reason=reason)
     index = task.gold_index()
     columns = [task.columns.gold, task.columns.group, index]
-    digest = digest_of("evaluate", 1, corpus.rows, corpus.keys, models.digest, predictions, columns)
+    baseline = annotated.digest if annotated is not None and task.annotate.baseline_rows else None
+    digest = digest_of("evaluate", 2, corpus.rows, corpus.keys, models.digest, predictions, columns, baseline)
     record = ctx.reuse("evaluate", digest)
     if record is None:
         args = {
@@ -57,6 +61,7 @@ def evaluate(ctx: Context, corpus: Corpus, voted: Voted, models: Models, *, pred
             "majority": models.majority.evidence,
             "label_model": models.chosen.evidence,
             "predictions": predictions,
+            "annotations": baseline,
         }
         judged = Judged.zero(len(voted.keys), task.num_classes)
         items = [shard.to_json() for shard in corpus.shards]

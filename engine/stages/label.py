@@ -6,6 +6,7 @@ import json
 import time
 from dataclasses import dataclass
 
+from engine.stages.annotate import Annotated
 from engine.stages.context import Context
 from engine.stages.corpus import Corpus
 from engine.stages.fit import Models
@@ -27,10 +28,11 @@ class Labeled:
     counts: LabelCounts
 
 
-def label(ctx: Context, corpus: Corpus, voted: Voted, models: Models) -> Labeled:
-    """Write the labels of every shard."""
+def label(ctx: Context, corpus: Corpus, voted: Voted, models: Models, annotated: Annotated | None) -> Labeled:
+    """Write the labels of every shard; rows that the annotator was to label take its label."""
     start = time.perf_counter()
-    name = digest_of("labels", 2, corpus.rows, models.digest)
+    taken = annotated.digest if annotated is not None and ctx.task.annotate.label_rest else None
+    name = digest_of("labels", 3, corpus.rows, models.digest, taken)
     digest = digest_of("label", name, corpus.keys)
     paths = {key: labels_path(ctx.run.path, key, name) for key in corpus.keys}
     missing = [key for key, path in paths.items() if not path.exists()]
@@ -44,6 +46,7 @@ def label(ctx: Context, corpus: Corpus, voted: Voted, models: Models) -> Labeled
         "evidence": models.chosen.evidence,
         "majority": models.majority.evidence,
         "digest": name,
+        "annotations": taken,
     }
     for _ in ctx.stream("label", missing, LabelShard, step_args=args):
         pass

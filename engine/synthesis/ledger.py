@@ -9,7 +9,6 @@ SQLite locks badly on network file systems: one machine writes a ledger. Threads
 from __future__ import annotations
 
 import json
-import math
 import sqlite3
 import threading
 from collections.abc import Iterator, Mapping
@@ -18,9 +17,10 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 from engine.errors import ConfigError, EngineError
-from engine.synthesis.money import Spending, WorstCase, affordable_attempts
+from engine.synthesis.money import Spending, WorstCase, affordable_attempts, spending_of
 from engine.synthesis.records import (
     ENTRY_COLUMNS,
     SCHEMA,
@@ -165,6 +165,18 @@ class Ledger:
 
     def totals(self) -> Spending:
         """Add up what the ledger holds, from all the runs that used it."""
+        return spending_of(*self._rows())
+
+    def by_model(self) -> dict[str, Spending]:
+        """Add up what the ledger holds for each model that was asked, by the task file's name for it."""
+        answered, at_risk = self._rows()
+        models = dict.fromkeys(row[0] for row in answered + at_risk)
+        return {
+            model: spending_of([r for r in answered if r[0] == model], [r for r in at_risk if r[0] == model])
+            for model in models
+        }
+
+    def _rows(self) -> tuple[list[Any], list[Any]]:
         with self._errors():
             answered = self._connection.execute(
                 "SELECT asked, tokens_in, tokens_out, tokens_estimated, cost, currency FROM requests "
@@ -174,25 +186,7 @@ class Ledger:
                 "SELECT asked, unanswered, worst_tokens, worst_cost, currency FROM requests "
                 "WHERE unanswered > 0 ORDER BY id"
             ).fetchall()
-        unpriced = {asked for asked, *_, cost, _ in answered + at_risk if cost is None}
-        currencies = sorted({row[-1] for row in answered + at_risk} - {None})
-        unknown = None
-        if unpriced:
-            unknown = f"no price was given for {', '.join(sorted(unpriced))}"
-        elif len(currencies) > 1:
-            unknown = f"requests were priced in {' and '.join(currencies)}"
-        return Spending(
-            requests=len(answered),
-            tokens_in=sum(row[1] for row in answered),
-            tokens_out=sum(row[2] for row in answered),
-            estimated=sum(row[3] for row in answered),
-            cost=None if unknown else math.fsum(row[4] for row in answered),
-            currency=currencies[0] if len(currencies) == 1 else None,
-            unknown=unknown,
-            unanswered=sum(row[1] for row in at_risk),
-            tokens_at_risk=sum(row[1] * row[2] for row in at_risk),
-            cost_at_risk=None if unknown else math.fsum(row[1] * row[3] for row in at_risk),
-        )
+        return answered, at_risk
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
