@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 import yaml
 
+from cluster.session import connect
 from engine import pipeline, read_task
 from engine.errors import BudgetReached, LLMRefused
 
@@ -20,6 +21,12 @@ pytestmark = [pytest.mark.slow, pytest.mark.ray]
 SPAM = ("http://x.example", "free", "win", "CLICK", "subscribe", "offer")
 CUE = "def label_function(text):\n    return 1 if 'http' in text else 0 if 'love' in text else -1\n"
 MORE = "def label_function(text):\n    return 1 if 'win' in text else 0 if 'song' in text else -1\n"
+
+
+@pytest.fixture(autouse=True, scope="module")
+def ray_once() -> Iterator[None]:
+    with connect(num_cpus=2):
+        yield
 
 
 def row_of(asked: dict[str, Any]) -> str:
