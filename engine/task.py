@@ -10,9 +10,9 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from engine.prices import price_of, why_unknown
+from engine.task_annotate import AnnotateSpec
 from engine.task_parts import (
     AdmissionSpec,
-    AnnotateSpec,
     Budget,
     ClassSpec,
     Columns,
