@@ -98,6 +98,8 @@ def test_uncovered_rows_come_first_and_no_more_than_allowed(
     task = make(project, server, label_rest=True, below_confidence=1.0, max_rows=10)
     result = pipeline.run(read_task(task), out=tmp_path / "run", until="label")
     labels = labels_of(tmp_path / "run")
+    # Far more than ten rows have no vote, so no other was asked about.
+    assert (labels.loc[labels["reason"] == "llm", "majority_label"] == -1).all()
     asked = json.loads((result.run / "run.json").read_text())["stages"]["annotate"]["result"]
     assert (asked["rows"], asked["requests"]) == (10, 10)
     assert (labels["reason"] == "llm").sum() == 10 - asked["faults"].get("unreadable", 0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -297,6 +298,16 @@ def test_anthropic_that_refuses_a_temperature_is_asked_without(server: Any, ledg
     server.script = [server.error(400, "temperature is deprecated for this model"), server.message()]
     ask(server, ledger, provider="anthropic", temperature=0.5)
     assert "temperature" not in server.requests[1]
+
+
+def test_without_its_client_anthropic_is_an_error_that_says_what_to_install(
+    server: Any, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And nothing is reserved."""
+    monkeypatch.setitem(sys.modules, "anthropic", None)
+    monkeypatch.delitem(sys.modules, "engine.synthesis.anthropic_wire", raising=False)
+    assert "alchemist-labeling[anthropic]" in failure(server, ledger, ConfigError, provider="anthropic")
+    assert money(ledger) == NOTHING_LEFT
 
 
 def test_what_anthropic_says_in_no_protocol_is_an_error(server: Any, ledger: Ledger) -> None:
