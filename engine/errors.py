@@ -5,6 +5,7 @@ EngineError             1  something went wrong in here
 ├── BudgetReached       3  the next request could pass the budget
 ├── ProgramRejected     2  a labeling program cannot be used, with the reasons
 ├── LLMError            1  the language model gave no answer
+│   ├── LLMRefused      1  the endpoint refuses this one request, others may go through
 │   └── LLMUnavailable  1  worth another try: timeout, rate limit, server error
 └── LabelModelError     1  the votes do not determine a label model
     ├── NotIdentifiable 1
@@ -53,6 +54,10 @@ class LLMError(EngineError):
     """The language model gave no usable answer."""
 
     retryable: ClassVar[bool] = False
+
+
+class LLMRefused(LLMError):
+    """The endpoint refuses this request with an error of the client's; another request may be accepted."""
 
 
 class LLMUnavailable(LLMError):

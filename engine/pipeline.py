@@ -16,6 +16,7 @@ from engine.doctor import versions
 from engine.errors import ConfigError
 from engine.reporting.report import Report
 from engine.stages.admission import admit
+from engine.stages.annotate import annotate
 from engine.stages.context import Context
 from engine.stages.corpus import index
 from engine.stages.distill import distill, predict
@@ -30,7 +31,19 @@ from engine.stages.votes import apply
 from engine.store import RunDirectory, StageStatus
 from engine.task import LabelingTask
 
-STAGES = ("index", "synthesis", "admission", "apply", "fit", "label", "distill", "predict", "evaluate", "report")
+STAGES = (
+    "index",
+    "synthesis",
+    "admission",
+    "apply",
+    "fit",
+    "annotate",
+    "label",
+    "distill",
+    "predict",
+    "evaluate",
+    "report",
+)
 """In the order they run; `run(until=...)` takes one of these."""
 
 UNFINISHED = 4
@@ -162,7 +175,10 @@ def _stages(ctx: Context, until: str) -> RunResult:
         ctx.warn(f"label model: {warning}")
     if until == "fit":
         return result()
-    labeled = label(ctx, corpus, voted, models)
+    annotated = annotate(ctx, corpus, voted, models)
+    if until == "annotate":
+        return result()
+    labeled = label(ctx, corpus, voted, models, annotated)
     if until == "label":
         return result()
     end_model = distill(ctx, corpus, labeled.digest)
@@ -171,7 +187,7 @@ def _stages(ctx: Context, until: str) -> RunResult:
     predictions = predict(ctx, corpus, end_model)
     if until == "predict":
         return result()
-    evaluation = evaluate(ctx, corpus, voted, models, predictions=predictions)
+    evaluation = evaluate(ctx, corpus, voted, models, predictions=predictions, annotated=annotated)
     if until == "evaluate":
         return result()
     parts = Parts(
@@ -179,6 +195,7 @@ def _stages(ctx: Context, until: str) -> RunResult:
         admitted=admitted,
         voted=voted,
         models=models,
+        annotated=annotated,
         labeled=labeled,
         end_model=end_model,
         evaluation=evaluation,

@@ -9,6 +9,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from engine.prices import price_of, why_unknown
+from engine.task_annotate import AnnotateSpec
 from engine.task_parts import (
     AdmissionSpec,
     Budget,
@@ -53,6 +55,7 @@ class LabelingTask(TaskModel):
     programs: ProgramsSpec = ProgramsSpec()
     language_model: LanguageModelSpec | None = None
     budget: Budget = Budget()
+    annotate: AnnotateSpec = AnnotateSpec()
     label_model: LabelModelSpec = LabelModelSpec()
     end_model: EndModelSpec = EndModelSpec()
     admission: AdmissionSpec = AdmissionSpec()
@@ -82,10 +85,12 @@ class LabelingTask(TaskModel):
                 raise ValueError("`class_balance` must be positive shares that sum to 1")
         if self.label_model.gold and self.columns.gold is None:
             raise ValueError("`label_model.gold` needs `columns.gold`, the column with the labels in its files")
-        if self.budget.money is not None and (self.language_model is None or self.language_model.price is None):
+        if self.annotate.wanted and self.language_model is None:
+            raise ValueError("`annotate` needs a `language_model` that labels the rows")
+        if self.budget.money is not None and (self.language_model is None or price_of(self.language_model) is None):
             raise ValueError(
-                "`budget.money` needs `language_model.price`, else no request can be checked against it; "
-                "give the price, or a budget in tokens"
+                f"`budget.money` needs `language_model.price`, else no request can be checked against it "
+                f"({why_unknown(self.language_model)}); give the price, or a budget in tokens"
             )
         return self
 

@@ -86,25 +86,37 @@ class Price(TaskModel):
 
 
 class LanguageModelSpec(TaskModel):
-    """Which language model writes the programs, behind any OpenAI-compatible endpoint.
+    """Which language model writes the programs, behind any OpenAI-compatible endpoint or Anthropic's.
 
     Attributes:
+        provider: the protocol: `openai` is spoken by most servers; `anthropic` needs its extra.
         api_key_env: name of the environment variable that holds the key; the key itself never enters a file.
-        price: without it spending is reported as unknown and a money budget is refused.
+        max_concurrency: requests in flight at a time, where several do not depend on each other.
+        price: goes before the table of list prices; where neither has one, spending is reported as unknown and a
+            money budget is refused.
     """
 
     model: str
+    provider: Literal["openai", "anthropic"] = "openai"
     base_url: str | None = None
     api_key_env: str = "OPENAI_API_KEY"
+    max_concurrency: Annotated[int, Field(ge=1, le=256)] = 4
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None
     max_output_tokens: Annotated[int, Field(ge=1)] = 4000
     timeout_s: Annotated[float, Field(gt=0)] = 120.0
     max_retries: Annotated[int, Field(ge=0)] = 4
     price: Price | None = None
 
+    @model_validator(mode="before")
+    @classmethod
+    def _key_of_the_provider(cls, values: Any) -> Any:
+        if isinstance(values, dict) and values.get("provider") == "anthropic":
+            return {"api_key_env": "ANTHROPIC_API_KEY"} | values
+        return values
+
 
 class Budget(TaskModel):
-    """What synthesis may spend at most; a request that could pass it is not sent."""
+    """What the language model may cost at most, over all its uses; a request that could pass it is not sent."""
 
     money: Annotated[float, Field(ge=0)] | None = None
     tokens: Annotated[int, Field(ge=0)] | None = None

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow.parquet as pq
 
+from operators.annotate import annotations_path
 from operators.confusion import Confusion
 from operators.corpus.plan import Shard
 from operators.corpus.read import read_shard
@@ -35,19 +36,23 @@ class Judged:
         voted: (m,) int64, test rows with gold on which a program votes.
         right: (m,) int64, those on which it votes the gold class.
         unlabeled: test rows without gold.
+        baseline: of each of `METHODS` and of `annotator`, on the test rows with gold that the annotator labeled as a
+            baseline; all on the same rows.
     """
 
     confusions: dict[str, Confusion]
     voted: Counts
     right: Counts
     unlabeled: int
+    baseline: dict[str, Confusion]
 
     @classmethod
     def zero(cls, num_programs: int, num_classes: int) -> Judged:
         """Return the counts of no rows."""
         none = np.zeros(num_programs, np.int64)
         confusions = {method: Confusion.zero(num_classes) for method in METHODS}
-        return cls(confusions=confusions, voted=none, right=none, unlabeled=0)
+        baseline = {method: Confusion.zero(num_classes) for method in (*METHODS, "annotator")}
+        return cls(confusions=confusions, voted=none, right=none, unlabeled=0, baseline=baseline)
 
     def __add__(self, other: Judged) -> Judged:
         return Judged(
@@ -55,6 +60,7 @@ class Judged:
             voted=self.voted + other.voted,
             right=self.right + other.right,
             unlabeled=self.unlabeled + other.unlabeled,
+            baseline={method: self.baseline[method] + other.baseline[method] for method in self.baseline},
         )
 
     def to_bytes(self) -> bytes:
@@ -64,6 +70,7 @@ class Judged:
             "voted": self.voted.tolist(),
             "right": self.right.tolist(),
             "unlabeled": self.unlabeled,
+            "baseline": {name: b64encode(c.to_bytes()).decode() for name, c in self.baseline.items()},
         }
         return json.dumps(content).encode()
 
@@ -76,6 +83,7 @@ class Judged:
             voted=np.array(content["voted"], np.int64),
             right=np.array(content["right"], np.int64),
             unlabeled=content["unlabeled"],
+            baseline={n: Confusion.from_bytes(b64decode(c)) for n, c in content["baseline"].items()},
         )
 
 
@@ -96,6 +104,7 @@ class EvaluateShard:
         majority: Evidence,
         label_model: Evidence,
         predictions: str,
+        annotations: str | None = None,
     ) -> None:
         self._folder = Path(folder)
         self._rows = rows
@@ -107,6 +116,7 @@ class EvaluateShard:
         self._program_keys = tuple(program_keys)
         self._evidence = {"majority_vote": majority, "label_model": label_model}
         self._predictions = predictions
+        self._annotations = annotations
 
     def __call__(self, item: str) -> bytes:
         """Count shard `item`; returns `Judged`.
@@ -128,6 +138,12 @@ class EvaluateShard:
         known = gold != ABSTAIN
         covered = (votes != ABSTAIN).any(axis=1)
         confusions = {}
+        baseline = Judged.zero(len(self._program_keys), self._num_classes).baseline
+        asked, said = self._asked(shard.key, is_test)
+        compared = asked & known
+        given = np.full((len(gold), self._num_classes), 1 / self._num_classes)
+        given[said != ABSTAIN] = np.eye(self._num_classes)[said[said != ABSTAIN]]
+        baseline["annotator"] = Confusion.of(gold[compared], said[compared], given[compared], said[compared] != ABSTAIN)
         for method in METHODS:
             if method == "end_model":
                 soft = np.array(predicted.column("probabilities").to_pylist(), dtype=float)
@@ -143,13 +159,27 @@ class EvaluateShard:
                 covered[known],
                 groups=None if groups is None else [g for g, k in zip(groups, known, strict=True) if k],
             )
+            baseline[method] = Confusion.of(gold[compared], labels[compared], soft[compared], covered[compared])
         cast = votes[known] != ABSTAIN
         return Judged(
             confusions=confusions,
             voted=cast.sum(axis=0, dtype=np.int64),
             right=(cast & (votes[known] == gold[known, None])).sum(axis=0, dtype=np.int64),
             unlabeled=int((~known).sum()),
+            baseline=baseline,
         ).to_bytes()
+
+    def _asked(
+        self, shard_key: str, is_test: npt.NDArray[np.bool_]
+    ) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.int8]]:
+        """Return which test rows the annotator labeled as a baseline, and its labels."""
+        asked, said = np.zeros(len(is_test), dtype=bool), np.full(len(is_test), ABSTAIN, np.int8)
+        if self._annotations is not None:
+            table = pq.read_table(annotations_path(self._folder, shard_key, self._annotations))
+            rows = table.filter(table.column("is_baseline"))
+            places = rows.column("place").to_numpy()
+            asked[places], said[places] = True, rows.column("label").to_numpy()
+        return asked[is_test], said[is_test]
 
     @property
     def _num_classes(self) -> int:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.reporting.parts import (
+    AnnotatorFigures,
     ClassBalance,
     Disagreement,
     LabelModelFigures,
@@ -50,6 +51,7 @@ class Report:
     disagreement: Disagreement | None = None
     end_model: Mapping[str, Any] | None
     stages: Mapping[str, StageFigures]
+    annotator: AnnotatorFigures | None = None
     money: Money
     sandbox: SandboxFigures
     gold_used_for: tuple[str, ...] = ("evaluate",)

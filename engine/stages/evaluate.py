@@ -6,6 +6,7 @@ import base64
 import time
 from dataclasses import dataclass
 
+from engine.stages.annotate import Annotated
 from engine.stages.context import Context
 from engine.stages.corpus import Corpus
 from engine.stages.fit import Models
@@ -27,7 +28,9 @@ class Evaluation:
     reason: str | None
 
 
-def evaluate(ctx: Context, corpus: Corpus, voted: Voted, models: Models, *, predictions: str) -> Evaluation:
+def evaluate(
+    ctx: Context, corpus: Corpus, voted: Voted, models: Models, *, predictions: str, annotated: Annotated | None
+) -> Evaluation:
     """Count the test rows against gold, if the task names a gold column.
 
     Raises:
@@ -42,15 +45,17 @@ def evaluate(ctx: Context, corpus: Corpus, voted: Voted, models: Models, *, pred
         return Evaluation(judged=None, reason=reason)
     index = task.gold_index()
     columns = [task.columns.gold, task.columns.group, index]
+    baseline = annotated.digest if annotated is not None and task.annotate.baseline_rows else None
     reads = {"`columns.gold`": task.columns.gold, "`columns.group`": task.columns.group, "the gold values": index}
     inputs = Inputs(
         stage="evaluate",
-        version=(1,),
+        version=(2,),
         parts=(
             *corpus.as_inputs(),
             Input(name="the label model", value=models.digest, made_by=("fit",)),
             Input(name="the predictions", value=predictions, made_by=("predict",)),
             Input(name="how gold is read", value=columns, settings=reads),
+            Input(name="the annotator's baseline", value=baseline, made_by=("annotate",)),
         ),
     )
     record = ctx.reuse(inputs)
@@ -67,6 +72,7 @@ def evaluate(ctx: Context, corpus: Corpus, voted: Voted, models: Models, *, pred
             "majority": models.majority.evidence,
             "label_model": models.chosen.evidence,
             "predictions": predictions,
+            "annotations": baseline,
         }
         judged = Judged.zero(len(voted.keys), task.num_classes)
         items = [shard.to_json() for shard in corpus.shards]

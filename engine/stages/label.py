@@ -6,6 +6,7 @@ import json
 import time
 from dataclasses import dataclass
 
+from engine.stages.annotate import Annotated
 from engine.stages.context import Context
 from engine.stages.corpus import Corpus
 from engine.stages.fit import Models
@@ -28,11 +29,13 @@ class Labeled:
     counts: LabelCounts
 
 
-def label(ctx: Context, corpus: Corpus, voted: Voted, models: Models) -> Labeled:
-    """Write the labels of every shard."""
+def label(ctx: Context, corpus: Corpus, voted: Voted, models: Models, annotated: Annotated | None) -> Labeled:
+    """Write the labels of every shard; rows that the annotator was to label take its label."""
     start = time.perf_counter()
-    name = digest_of("labels", 2, corpus.rows, models.digest)
-    parts = (Input(name="the label model", value=name, made_by=("index", "fit")), *corpus.as_inputs()[1:])
+    taken = annotated.digest if annotated is not None and ctx.task.annotate.label_rest else None
+    name = digest_of("labels", 3, corpus.rows, models.digest, taken)
+    made_by = ("index", "fit") if taken is None else ("index", "fit", "annotate")
+    parts = (Input(name="the label model", value=name, made_by=made_by), *corpus.as_inputs()[1:])
     inputs = Inputs(stage="label", version=(), parts=parts)
     paths = {key: labels_path(ctx.run.path, key, name) for key in corpus.keys}
     missing = [key for key, path in paths.items() if not path.exists()]
@@ -46,6 +49,7 @@ def label(ctx: Context, corpus: Corpus, voted: Voted, models: Models) -> Labeled
         "evidence": models.chosen.evidence,
         "majority": models.majority.evidence,
         "digest": name,
+        "annotations": taken,
     }
     for _ in ctx.stream("label", missing, LabelShard, step_args=args):
         pass

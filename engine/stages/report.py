@@ -8,8 +8,10 @@ from typing import Any, Literal
 import numpy as np
 
 from engine.label_model.analysis import pairwise_agreement
-from engine.metrics import figures
+from engine.metrics import Metrics, figures
 from engine.reporting.parts import (
+    AnnotatorFigures,
+    Baseline,
     Change,
     ClassBalance,
     Disagreement,
@@ -22,6 +24,7 @@ from engine.reporting.parts import (
 )
 from engine.reporting.report import Report, write_report
 from engine.stages.admission import Admitted
+from engine.stages.annotate import Annotated
 from engine.stages.context import Context
 from engine.stages.corpus import Corpus
 from engine.stages.distill import Distilled
@@ -33,6 +36,7 @@ from engine.stages.samples import pick
 from engine.stages.votes import Voted
 from engine.store import digest_of
 from engine.synthesis.programs import provenance
+from operators.confusion import Confusion
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +47,7 @@ class Parts:
     admitted: Admitted
     voted: Voted
     models: Models
+    annotated: Annotated | None
     labeled: Labeled
     end_model: Distilled
     evaluation: Evaluation
@@ -81,6 +86,7 @@ def report(ctx: Context, parts: Parts) -> Report:
         disagreement=_disagreement(ctx, parts),
         end_model=parts.end_model.facts,
         stages=_stages(ctx),
+        annotator=_annotator(ctx, parts),
         money=_money(ctx, parts),
         gold_used_for=_gold_used_for(ctx),
         sandbox=SandboxFigures(
@@ -184,14 +190,15 @@ def _metrics(ctx: Context, parts: Parts) -> MetricsByModel | None:
     judged = parts.evaluation.judged
     if judged is None:
         return None
-    largest = int(np.argmax(parts.models.chosen.evidence.prior))
-    made: dict[str, Any] = {
-        method: figures(
-            confusion, class_names=ctx.task.class_names, positive_class=ctx.task.positive_class, largest_prior=largest
-        )
-        for method, confusion in judged.confusions.items()
-    }
+    made: dict[str, Any] = {method: _figures(ctx, parts, confusion) for method, confusion in judged.confusions.items()}
     return MetricsByModel(**made)
+
+
+def _figures(ctx: Context, parts: Parts, confusion: Confusion) -> Metrics:
+    largest = int(np.argmax(parts.models.chosen.evidence.prior))
+    return figures(
+        confusion, class_names=ctx.task.class_names, positive_class=ctx.task.positive_class, largest_prior=largest
+    )
 
 
 def _disagreement(ctx: Context, parts: Parts) -> Disagreement:
@@ -206,6 +213,22 @@ def _disagreement(ctx: Context, parts: Parts) -> Disagreement:
             Change(majority_vote=names[plain], label_model=names[ours], rows=int(changed[plain, ours]))
             for plain, ours in order
         ),
+    )
+
+
+def _annotator(ctx: Context, parts: Parts) -> AnnotatorFigures | None:
+    if parts.annotated is None:
+        return None
+    facts, counts = parts.annotated.facts, parts.labeled.counts.annotated
+    judged, baseline = parts.evaluation.judged, None
+    if judged is not None and facts["baseline_rows"]:
+        made = {name: _figures(ctx, parts, confusion) for name, confusion in judged.baseline.items()}
+        baseline = Baseline(rows=made["annotator"].rows, accuracy={name: m.accuracy for name, m in made.items()})
+    return AnnotatorFigures(
+        **{**facts, "models": tuple(facts["models"])},
+        labeled=int(counts.sum()),
+        changed=int(counts.sum() - np.trace(counts[:-1])),
+        baseline=baseline,
     )
 
 
@@ -226,6 +249,7 @@ def _money(ctx: Context, parts: Parts) -> Money:
         programs=[provenance(program) for program in parts.admitted.programs.programs],
         num_rows=parts.corpus.counts.rows,
         text_bytes=parts.corpus.counts.text_bytes,
+        annotator={} if parts.annotated is None else parts.annotated.facts,
     )
 
 

@@ -43,13 +43,15 @@ def pick(ctx: Context, corpus: Corpus, labeled: Labeled) -> Samples:
         texts = read_shard(shard, text=ctx.task.columns.text, id=ctx.task.columns.id).column("text")
         labels = pq.read_table(labels_path(ctx.run.path, shard.key, labeled.digest))
         confidence = labels.column("confidence").to_numpy()
-        has_vote = labels.column("reason").to_numpy(zero_copy_only=False) != "uncovered"
+        reasons = labels.column("reason").to_numpy(zero_copy_only=False)
+        # What the annotator labeled has no confidence that could be compared.
+        has_vote = np.isin(reasons, ["labeled", "tie"])
         changed = labels.column("label").to_numpy() != labels.column("majority_label").to_numpy()
         for kind, rows, key in (
             (certain, has_vote, -confidence),
             (contested, has_vote, confidence),
             (overruled, has_vote & changed, -confidence),
-            (uncovered, ~has_vote, 0 * confidence),
+            (uncovered, reasons == "uncovered", 0 * confidence),
         ):
             _add(kind, rows, key, texts=texts, labels=labels, names=ctx.task.class_names)
     return Samples(

@@ -1,7 +1,8 @@
-"""One question to a chat-completions endpoint, and what its failures mean to a user.
+"""One question to an endpoint, whichever protocol it speaks, and what its failures mean to a user.
 
-The `openai` client sends, authenticates, backs off and retries; here its errors become ours, each with what
-to do. Money is not this file's business, but it counts the attempts that may have been charged.
+The vendors' clients send, authenticate, back off and retry; here their errors become ours, each with what to do.
+The clients of OpenAI and Anthropic name their errors alike, so one translation serves both. Money is not this file's
+business, but it counts the attempts that may have been charged.
 """
 
 from __future__ import annotations
@@ -10,137 +11,160 @@ import ipaddress
 import logging
 import os
 from collections.abc import Sequence
-from typing import Any, cast
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
 from urllib.parse import urlsplit
 
-import openai
-
-from engine.errors import ConfigError, EngineError, LLMError, LLMUnavailable
-from engine.synthesis.reply import Reply, read_reply
+from engine.errors import ConfigError, EngineError, LLMError, LLMRefused, LLMUnavailable
+from engine.prices import base_url
+from engine.synthesis.attempts import Attempts
+from engine.synthesis.reply import Reply
 from engine.task_parts import LanguageModelSpec
 
 logger = logging.getLogger(__name__)
 
 
-class Endpoint:
-    """A chat-completions endpoint with its client.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manner:
+    """How a question is put; servers disagree, and what one refuses is asked without from then on.
 
     Attributes:
-        charged: how many attempts at the last question may have been charged: what was sent, less what was
-            refused with an error status. The answered one is among them.
+        limit_name: of the parameter that bounds the answer.
+        temperature: None leaves it to the endpoint.
+        system_role: False puts the system message before the user's.
     """
+
+    limit_name: str = "max_tokens"
+    temperature: float | None = None
+    system_role: bool = True
+
+
+class Wire(Protocol):
+    """A protocol that an endpoint speaks."""
+
+    errors: Any
+    """The module of the vendor's client, with its classes of errors."""
+
+    root: type[Exception]
+    """What all of them derive from."""
+
+    async def send(self, messages: Sequence[dict[str, str]], manner: Manner, *, max_retries: int) -> str:
+        """Send a question, again where the client thinks it worth it, and return the body of the answer."""
+        ...
+
+    def read(self, body: str, *, bytes_sent: int) -> Reply:
+        """Read the body; ValueError where it is no answer in this protocol."""
+        ...
+
+    async def close(self) -> None:
+        """Close the connections."""
+        ...
+
+
+class Endpoint:
+    """A language model behind an endpoint, with its client; several questions may be in flight."""
 
     def __init__(self, spec: LanguageModelSpec) -> None:
         """Make the client; nothing is sent.
 
         Raises:
-            ConfigError: the environment holds no key, and the endpoint is not on this machine.
+            ConfigError: the environment holds no key and the endpoint is not on this machine, or the client of
+                this provider is not installed.
         """
         self._spec = spec
         self._key = _key(spec)
-        self._attempts: list[_Attempt] = []
-        # Servers disagree on these; what one refuses is asked without from then on.
-        self._limit_name = "max_tokens"
-        self._temperature = spec.temperature
-        self._client = openai.OpenAI(
-            # The client insists on a key; a server on this machine needs none.
-            api_key=self._key or "none",
-            base_url=base_url(spec),
-            timeout=spec.timeout_s,
-            http_client=openai.DefaultHttpxClient(
-                event_hooks={"request": [self._on_request], "response": [self._on_response]}
-            ),
-        )
+        self._manner = Manner(temperature=spec.temperature)
+        self._wire = _wire(spec, self._key)
 
-    @property
-    def charged(self) -> int:
-        """See the class."""
-        return sum(attempt.sent and not attempt.refused for attempt in self._attempts)
-
-    def close(self) -> None:
+    async def close(self) -> None:
         """Close the connections."""
-        self._client.close()
+        await self._wire.close()
 
-    def ask(self, messages: Sequence[dict[str, str]], *, attempts: int) -> Reply:
-        """Send a question, `attempts` times at most while the endpoint is busy or cannot be reached.
+    async def ask(self, messages: Sequence[dict[str, str]], *, attempts: Attempts) -> Reply:
+        """Send a question, `attempts.limit` times at most while the endpoint is busy or cannot be reached.
 
         Raises:
             ConfigError: the key or the name of the model is refused.
+            LLMRefused: the endpoint refuses this request.
             LLMUnavailable: no answer came: time-out, rate limit, server error, no connection.
-            LLMError: the endpoint refuses the request, or its answer is not a chat completion.
+            LLMError: there is no quota left, or the answer is not one in this protocol.
         """
-        self._attempts = []
+        attempts.start()
+        manner, errors = self._manner, self._wire.errors
         while True:
-            client = self._client.with_options(max_retries=attempts - 1 - self.charged)
-            options: dict[str, Any] = {self._limit_name: self._spec.max_output_tokens}
-            if self._temperature is not None:
-                options["temperature"] = self._temperature
+            left = max(0, attempts.limit - 1 - attempts.charged)
             try:
-                response = client.chat.completions.with_raw_response.create(
-                    model=self._spec.model, messages=cast(Any, list(messages)), **options
-                )
-            except openai.BadRequestError as error:
-                if self._adapt(error):
-                    continue
-                raise self._translated(error) from self._cause(error)
-            except openai.OpenAIError as error:
-                raise self._translated(error) from self._cause(error)
-            return self._read(response.text)
+                body = await self._wire.send(messages, manner, max_retries=left)
+            except errors.APIStatusError as error:
+                # llama.cpp reports a chat template that knows no system role as a failure of its own.
+                adapted = self._adapted(manner, error) if error.status_code in (400, 422, 500) else manner
+                if adapted == manner:
+                    raise self._translated(error, attempts) from self._cause(error)
+                manner = self._manner = adapted
+                continue
+            except self._wire.root as error:
+                raise self._translated(error, attempts) from self._cause(error)
+            return self._read(body, messages)
 
-    def _adapt(self, error: openai.BadRequestError) -> bool:
-        """Drop or rename the parameter that this model does not know; False if that is not the trouble."""
-        complaint = f"{error.param} {error.code} {error.message}".lower()
-        if self._temperature is not None and "temperature" in complaint:
-            self._temperature = None
-            logger.warning("%s refuses a temperature; asking without it", self._spec.model)
-            return True
-        if self._limit_name == "max_tokens" and "max_tokens" in complaint:
-            self._limit_name = "max_completion_tokens"
-            return True
-        return False
+    def _adapted(self, manner: Manner, error: Any) -> Manner:
+        """Drop or rename what this model does not know; the same manner if that is not the trouble."""
+        complaint = f"{getattr(error, 'param', '')} {getattr(error, 'code', '')} {error.message}".lower()
+        name = self._spec.model
+        if manner.temperature is not None and "temperature" in complaint:
+            logger.warning("%s refuses a temperature; asking without it", name)
+            return replace(manner, temperature=None)
+        if manner.limit_name == "max_tokens" and "max_tokens" in complaint and self._spec.provider == "openai":
+            return replace(manner, limit_name="max_completion_tokens")
+        if manner.system_role and "system" in complaint and ("role" in complaint or "support" in complaint):
+            logger.warning("%s knows no system role; its words go before the user's", name)
+            return replace(manner, system_role=False)
+        return manner
 
-    def _read(self, body: str) -> Reply:
+    def _read(self, body: str, messages: Sequence[dict[str, str]]) -> Reply:
+        sent = sum(len(m["content"].encode("utf-8", "replace")) for m in messages)
         try:
-            return read_reply(body, max_output_tokens=self._spec.max_output_tokens)
+            return self._wire.read(body, bytes_sent=sent)
         except ValueError as error:
             raise LLMError(
-                f"{self._where} answered with what is not a chat completion ({error}); it begins "
-                f"{self._scrub(body[:80])!r}. Is `language_model.base_url` that of an OpenAI-compatible API?"
+                f"{self._where} answered with what is not an answer of its protocol ({error}); it begins "
+                f"{self._scrub(body[:80])!r}. Is `language_model.base_url` that of the API of provider "
+                f"`{self._spec.provider}`?"
             ) from None
 
-    def _translated(self, error: openai.OpenAIError) -> EngineError:
+    def _translated(self, error: Any, attempts: Attempts) -> EngineError:
         said = self._scrub(" ".join(str(error).split())[:400])
-        spec, where = self._spec, self._where
-        tries = f"{len(self._attempts)} attempts" if len(self._attempts) > 1 else "1 attempt"
-        match error:
-            case openai.AuthenticationError() | openai.PermissionDeniedError():
-                return ConfigError(
-                    f"{where} refuses the key in {spec.api_key_env}: {said}. Set that environment variable "
-                    "to a valid key, or name another in `language_model.api_key_env`"
-                )
-            case openai.NotFoundError():
-                return ConfigError(
-                    f"{where} knows no model {spec.model!r}: {said}. "
-                    "Correct `language_model.model` or `language_model.base_url`"
-                )
-            case openai.RateLimitError(code="insufficient_quota"):
+        spec, where, errors = self._spec, self._where, self._wire.errors
+        tries = f"{attempts.made} attempts" if attempts.made > 1 else "1 attempt"
+        status = getattr(error, "status_code", None)
+        if isinstance(error, (errors.AuthenticationError, errors.PermissionDeniedError)):
+            return ConfigError(
+                f"{where} refuses the key in {spec.api_key_env}: {said}. Set that environment variable "
+                "to a valid key, or name another in `language_model.api_key_env`"
+            )
+        if isinstance(error, errors.NotFoundError):
+            return ConfigError(
+                f"{where} knows no model {spec.model!r}: {said}. "
+                "Correct `language_model.model` or `language_model.base_url`"
+            )
+        if isinstance(error, errors.RateLimitError):
+            if getattr(error, "code", None) == "insufficient_quota":
                 return LLMError(f"no quota is left at {where}: {said}. Add credit there and run again")
-            case openai.RateLimitError():
-                return LLMUnavailable(f"{where} limits the rate after {tries}: {said}. Run again later")
-            case openai.InternalServerError() | openai.APIStatusError(status_code=408 | 409):
-                return LLMUnavailable(f"{where} fails after {tries}: {said}. Run again later")
-            case openai.APITimeoutError():
-                return LLMUnavailable(
-                    f"{where} gave no answer within {spec.timeout_s:g} s ({tries}); "
-                    "run again, or raise `language_model.timeout_s`"
-                )
-            case openai.APIConnectionError():
-                reason = self._scrub(str(error.__cause__ or error))
-                return LLMUnavailable(
-                    f"{where} cannot be reached ({tries}): {reason}. Is it running, and is "
-                    "`language_model.base_url` right?"
-                )
-        return LLMError(f"{where} refuses the request: {said}")
+            wait = error.response.headers.get("retry-after")
+            after = "later" if wait is None else f"after what it asks for (Retry-After: {wait[:40]})"
+            return LLMUnavailable(f"{where} limits the rate after {tries}: {said}. Run again {after}")
+        if isinstance(error, errors.InternalServerError) or status in (408, 409):
+            return LLMUnavailable(f"{where} fails after {tries}: {said}. Run again later")
+        if isinstance(error, errors.APITimeoutError):
+            return LLMUnavailable(
+                f"{where} gave no answer within {spec.timeout_s:g} s ({tries}); "
+                "run again, or raise `language_model.timeout_s`"
+            )
+        if isinstance(error, errors.APIConnectionError):
+            reason = self._scrub(str(error.__cause__ or error))
+            return LLMUnavailable(
+                f"{where} cannot be reached ({tries}): {reason}. Is it running, and is `language_model.base_url` right?"
+            )
+        return LLMRefused(f"{where} refuses the request: {said}")
 
     @property
     def _where(self) -> str:
@@ -150,44 +174,30 @@ class Endpoint:
         # Some servers repeat the key they were given in their error message.
         return text.replace(self._key, "***") if self._key else text
 
-    def _cause(self, error: openai.OpenAIError) -> openai.OpenAIError | None:
+    def _cause(self, error: Exception) -> Exception | None:
         return None if self._key and self._key in str(error) else error
 
-    def _on_request(self, request: Any) -> None:
-        attempt = _Attempt()
-        self._attempts.append(attempt)
-        request.extensions["trace"] = attempt.trace
 
-    def _on_response(self, response: Any) -> None:
-        self._attempts[-1].refused = response.status_code >= 300
+def _wire(spec: LanguageModelSpec, key: str) -> Wire:
+    # A client takes two seconds to import, and Anthropic's is an extra.
+    if spec.provider == "anthropic":
+        from engine.synthesis.anthropic_wire import AnthropicWire
 
+        return AnthropicWire(spec, key)
+    from engine.synthesis.openai_wire import OpenAIWire
 
-class _Attempt:
-    """One sending of a question: whether it left this machine, and whether the endpoint declined it."""
-
-    def __init__(self) -> None:
-        self.sent = False
-        self.refused = False
-
-    def trace(self, event: str, info: object) -> None:
-        # httpx calls this with the steps of a request; one that found no connection has sent nothing.
-        if event.endswith("send_request_headers.started"):
-            self.sent = True
-
-
-def base_url(spec: LanguageModelSpec) -> str:
-    """Return where requests go: the task file decides, no environment variable does."""
-    return spec.base_url or "https://api.openai.com/v1"
+    return OpenAIWire(spec, key)
 
 
 def _key(spec: LanguageModelSpec) -> str:
-    key = os.environ.get(spec.api_key_env, "").strip()
+    name = spec.api_key_env
+    key = os.environ.get(name, "").strip()
     if not key.isascii():
-        raise ConfigError(f"the key in {spec.api_key_env} holds a letter that no API key has; copy it again")
+        raise ConfigError(f"the key in {name} holds a letter that no API key has; copy it again")
     if key or _on_this_machine(base_url(spec)):
         return key
     raise ConfigError(
-        f"no API key: set the environment variable {spec.api_key_env} to the key for {base_url(spec)} "
+        f"no API key: set the environment variable {name} to the key for {base_url(spec)} "
         "(to any word if it needs none), or name another variable in `language_model.api_key_env`"
     )
 

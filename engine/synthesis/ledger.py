@@ -3,23 +3,24 @@
 It is the cache of the next run and the bill of this one, so an answer is on disk before anyone sees it: after
 `kill -9` nothing that was paid is asked again. A request is reserved before it is sent; a reservation that
 never got its answer stays in the file as money at risk rather than vanish. Values are JSON, never pickle.
-SQLite locks badly on network file systems: one machine writes a ledger.
+SQLite locks badly on network file systems: one machine writes a ledger. Threads of one process may share it.
 """
 
 from __future__ import annotations
 
 import json
-import math
 import sqlite3
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 from engine.errors import ConfigError, EngineError
-from engine.synthesis.money import Spending, WorstCase, affordable_attempts
+from engine.synthesis.money import Spending, WorstCase, affordable_attempts, spending_of
 from engine.synthesis.records import (
     ENTRY_COLUMNS,
     SCHEMA,
@@ -35,6 +36,9 @@ from engine.task_parts import Budget
 class Ledger:
     """Requests and answers in one file; a context manager that closes it.
 
+    Attributes:
+        path: of the file.
+
     Example:
         >>> with Ledger.open(":memory:") as ledger:
         ...     ledger.totals().requests
@@ -42,8 +46,10 @@ class Ledger:
     """
 
     def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
-        self._path = path
+        self.path = path
         self._connection = connection
+        # Answers are recorded in the thread that receives them.
+        self._lock = threading.RLock()
 
     @classmethod
     def open(cls, path: str | Path) -> Ledger:
@@ -54,7 +60,7 @@ class Ledger:
         """
         path = Path(path)
         try:
-            connection = sqlite3.connect(path, isolation_level=None, timeout=30)
+            connection = sqlite3.connect(path, isolation_level=None, timeout=30, check_same_thread=False)
         except sqlite3.Error as error:
             raise ConfigError(f"{path}: cannot be opened as a ledger: {error}") from error
         try:
@@ -159,6 +165,18 @@ class Ledger:
 
     def totals(self) -> Spending:
         """Add up what the ledger holds, from all the runs that used it."""
+        return spending_of(*self._rows())
+
+    def by_model(self) -> dict[str, Spending]:
+        """Add up what the ledger holds for each model that was asked, by the task file's name for it."""
+        answered, at_risk = self._rows()
+        models = dict.fromkeys(row[0] for row in answered + at_risk)
+        return {
+            model: spending_of([r for r in answered if r[0] == model], [r for r in at_risk if r[0] == model])
+            for model in models
+        }
+
+    def _rows(self) -> tuple[list[Any], list[Any]]:
         with self._errors():
             answered = self._connection.execute(
                 "SELECT asked, tokens_in, tokens_out, tokens_estimated, cost, currency FROM requests "
@@ -168,25 +186,7 @@ class Ledger:
                 "SELECT asked, unanswered, worst_tokens, worst_cost, currency FROM requests "
                 "WHERE unanswered > 0 ORDER BY id"
             ).fetchall()
-        unpriced = {asked for asked, *_, cost, _ in answered + at_risk if cost is None}
-        currencies = sorted({row[-1] for row in answered + at_risk} - {None})
-        unknown = None
-        if unpriced:
-            unknown = f"no price was given for {', '.join(sorted(unpriced))}"
-        elif len(currencies) > 1:
-            unknown = f"requests were priced in {' and '.join(currencies)}"
-        return Spending(
-            requests=len(answered),
-            tokens_in=sum(row[1] for row in answered),
-            tokens_out=sum(row[2] for row in answered),
-            estimated=sum(row[3] for row in answered),
-            cost=None if unknown else math.fsum(row[4] for row in answered),
-            currency=currencies[0] if len(currencies) == 1 else None,
-            unknown=unknown,
-            unanswered=sum(row[1] for row in at_risk),
-            tokens_at_risk=sum(row[1] * row[2] for row in at_risk),
-            cost_at_risk=None if unknown else math.fsum(row[1] * row[3] for row in at_risk),
-        )
+        return answered, at_risk
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -205,9 +205,10 @@ class Ledger:
     @contextmanager
     def _errors(self) -> Iterator[None]:
         try:
-            yield
+            with self._lock:
+                yield
         except sqlite3.Error as error:
-            raise EngineError(f"{self._path}: the ledger cannot be read or written: {error}") from error
+            raise EngineError(f"{self.path}: the ledger cannot be read or written: {error}") from error
 
 
 def _prepare(path: Path, connection: sqlite3.Connection) -> None:

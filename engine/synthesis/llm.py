@@ -1,78 +1,39 @@
-"""Language models as synthesis sees them: a prompt in, a paid or remembered answer out.
+"""The language model behind an endpoint: answers are remembered, or bought within the budget and recorded at once.
 
-A model is a protocol of one method, so that a test or a notebook can put a script in its place. The real one
-never sends what the ledger already answers, nor what the budget has no room for.
+It never sends what the ledger already answers, nor what the budget has no room for. Several questions may be in
+flight; each is reserved in the ledger before it is sent, so that together they cannot pass the budget either.
 """
 
 from __future__ import annotations
 
+import asyncio
+import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
 from types import TracebackType
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
-from engine.errors import LLMError
+from engine.errors import BudgetReached, LLMRefused
+from engine.prices import price_of
+from engine.synthesis.attempts import Attempts
+from engine.synthesis.background import LoopThread
+from engine.synthesis.completion import Completion, LanguageModel, ScriptedLLM, UnusableAnswer
 from engine.synthesis.ledger import Ledger
 from engine.synthesis.money import cost_of, estimate_tokens, worst_case
 from engine.synthesis.prompts import Prompt
-from engine.synthesis.records import Entry, request_key
-from engine.task_parts import Budget, LanguageModelSpec
+from engine.synthesis.records import Entry, Reservation, request_key
+from engine.task_parts import Budget, LanguageModelSpec, Price
 
 if TYPE_CHECKING:
     from engine.synthesis.chat import Endpoint
     from engine.synthesis.reply import Reply
 
+__all__ = ["Completion", "LanguageModel", "OpenAIModel", "ScriptedLLM", "UnusableAnswer"]
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Completion:
-    """An answer of a language model.
-
-    Attributes:
-        tokens_estimated: the tokens are an estimate, as the endpoint reported none.
-        cached: this answer was bought earlier, and nothing was sent now.
-        cost: what it cost when it was bought, in `currency`; None where the price is unknown.
-    """
-
-    text: str
-    tokens_in: int
-    tokens_out: int
-    tokens_estimated: bool
-    model: str
-    cached: bool
-    cost: float | None
-    currency: str | None
-
-
-class UnusableAnswer(LLMError):
-    """The model answered, and was paid, but the answer is empty, refused or cut off.
-
-    Attributes:
-        completion: the answer as far as it goes.
-        problem: what is wrong with it and what to do.
-    """
-
-    def __init__(self, problem: str, completion: Completion) -> None:
-        self.problem = problem
-        self.completion = completion
-        super().__init__(f"{completion.model}: {problem}")
-
-
-class LanguageModel(Protocol):
-    """Whatever answers a prompt."""
-
-    def complete(self, prompt: Prompt, *, variant: int) -> Completion:
-        """Answer `prompt`; the same prompt with another `variant` is another question.
-
-        Raises:
-            UnusableAnswer: the answer is empty, refused or cut off.
-            LLMError: there is no answer.
-            BudgetReached: asking could pass the budget.
-        """
-        ...
+logger = logging.getLogger(__name__)
 
 
 class OpenAIModel:
-    """A language model behind any OpenAI-compatible endpoint; a context manager that closes its connections.
+    """A language model behind an OpenAI-compatible endpoint or Anthropic's; a context manager that closes connections.
 
     The key is read from the environment with the first request that is really sent, so that a run whose
     answers are all in the ledger needs neither a key nor the network.
@@ -80,9 +41,11 @@ class OpenAIModel:
 
     def __init__(self, spec: LanguageModelSpec, ledger: Ledger, budget: Budget) -> None:
         self._spec = spec
+        self._price = price_of(spec)
         self._ledger = ledger
         self._budget = budget
         self._endpoint: Endpoint | None = None
+        self._loop: LoopThread | None = None
 
     def __enter__(self) -> OpenAIModel:
         return self
@@ -94,9 +57,13 @@ class OpenAIModel:
 
     def close(self) -> None:
         """Close the connections; the ledger stays open."""
+        if self._loop is None:
+            return
         if self._endpoint is not None:
-            self._endpoint.close()
+            self._loop.run(self._endpoint.close())
             self._endpoint = None
+        self._loop.close()
+        self._loop = None
 
     def complete(self, prompt: Prompt, *, variant: int) -> Completion:
         """Return the ledger's answer, or buy one and record it first.
@@ -109,27 +76,43 @@ class OpenAIModel:
             BudgetReached: the request could pass the budget, and was not sent.
             ConfigError: the key is missing or refused, or the endpoint knows no such model.
         """
-        request = self._request(prompt, variant)
-        entry = self._ledger.get(request_key(request))
-        cached = entry is not None
-        if entry is None:
-            entry = self._buy(prompt, request)
-        completion = Completion(
-            text=entry.answer,
-            tokens_in=entry.tokens_in,
-            tokens_out=entry.tokens_out,
-            tokens_estimated=entry.tokens_estimated,
-            model=entry.model,
-            cached=cached,
-            cost=entry.cost,
-            currency=entry.currency,
-        )
-        if entry.problem is not None:
-            raise UnusableAnswer(entry.problem, completion)
-        return completion
+        (answer,) = self.complete_many([prompt], variant=variant)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    def complete_many(
+        self, prompts: Sequence[Prompt], *, variant: int = 0
+    ) -> list[Completion | UnusableAnswer | LLMRefused]:
+        """Answer independent prompts, `max_concurrency` of them in flight at a time.
+
+        Equal prompts are asked once. When something stops the asking, the answers that are under way are still
+        waited for and recorded, since they are paid, and then it is raised.
+
+        Returns:
+            for each prompt its answer, or the error that concerns this prompt alone.
+
+        Raises:
+            LLMUnavailable, LLMError, BudgetReached, ConfigError: as `complete`; the first of them.
+        """
+        requests = [self._request(prompt, variant) for prompt in prompts]
+        keys = [request_key(request) for request in requests]
+        wanted = {key: place for place, key in reversed(list(enumerate(keys)))}
+        found: dict[str, Completion | UnusableAnswer | LLMRefused] = {}
+        for key in wanted:
+            entry = self._ledger.get(key)
+            if entry is not None:
+                found[key] = _answer(entry, cached=True)
+        missing = {key: place for key, place in sorted(wanted.items(), key=lambda item: item[1]) if key not in found}
+        if missing:
+            if self._loop is None:
+                self._loop = LoopThread()
+            bought = self._loop.run(self._buy([(prompts[p], requests[p]) for p in missing.values()]))
+            found |= dict(zip(missing, bought, strict=True))
+        return [found[key] for key in keys]
 
     def _request(self, prompt: Prompt, variant: int) -> dict[str, object]:
-        return {
+        request: dict[str, object] = {
             "base_url": self._spec.base_url,
             "model": self._spec.model,
             "messages": list(prompt.messages),
@@ -137,24 +120,72 @@ class OpenAIModel:
             "max_output_tokens": self._spec.max_output_tokens,
             "variant": variant,
         }
+        # Left out for the first provider, so that its earlier answers are still found.
+        return request if self._spec.provider == "openai" else request | {"provider": self._spec.provider}
 
-    def _buy(self, prompt: Prompt, request: dict[str, object]) -> Entry:
+    async def _buy(
+        self, asked: Sequence[tuple[Prompt, dict[str, object]]]
+    ) -> list[Completion | UnusableAnswer | LLMRefused]:
         endpoint = self._connected()
-        spec = self._spec
-        reservation = self._ledger.reserve(
-            request,
-            worst=worst_case(prompt.system, prompt.user, max_output_tokens=spec.max_output_tokens, price=spec.price),
-            budget=self._budget,
-            attempts=1 + spec.max_retries,
-        )
+        tasks: list[asyncio.Task[Completion | UnusableAnswer | LLMRefused]] = []
         try:
-            reply = endpoint.ask(prompt.messages, attempts=reservation.attempts)
-        except BaseException:
-            self._ledger.settle(reservation, unanswered=endpoint.charged)
+            for prompt, request in asked:
+                reservation = await self._room(prompt, request, tasks)
+                if reservation is None:
+                    break
+                tasks.append(asyncio.create_task(self._send(endpoint, prompt, reservation)))
+                # Begin at once, so that no reservation waits for the next one.
+                await asyncio.sleep(0)
+        except asyncio.CancelledError:
+            for task in tasks:
+                task.cancel()
             raise
-        entry = _entry(reply, prompt, spec)
-        self._ledger.record(reservation, entry, unanswered=max(0, endpoint.charged - 1))
-        return entry
+        except BudgetReached:
+            # An error of a request comes first: it explains why nothing became of the rest.
+            await asyncio.gather(*tasks)
+            raise
+        finally:
+            # Cancelled ones put down what may have been charged before they end.
+            await asyncio.gather(*tasks, return_exceptions=True)
+        return [task.result() for task in tasks]
+
+    async def _room(
+        self, prompt: Prompt, request: dict[str, object], tasks: Sequence[asyncio.Task[object]]
+    ) -> Reservation | None:
+        """Wait for a place and for room in the budget; None when an earlier request has failed."""
+        worst = worst_case(
+            prompt.system, prompt.user, max_output_tokens=self._spec.max_output_tokens, price=self._price
+        )
+        while True:
+            if any(task.done() and not task.cancelled() and task.exception() for task in tasks):
+                return None
+            flying = [task for task in tasks if not task.done()]
+            if len(flying) < self._spec.max_concurrency:
+                try:
+                    return self._ledger.reserve(
+                        request, worst=worst, budget=self._budget, attempts=1 + self._spec.max_retries
+                    )
+                except BudgetReached:
+                    # What is in flight is reserved at its worst; it mostly takes less.
+                    if not flying:
+                        raise
+            await asyncio.wait(flying, return_when=asyncio.FIRST_COMPLETED)
+
+    async def _send(
+        self, endpoint: Endpoint, prompt: Prompt, reservation: Reservation
+    ) -> Completion | UnusableAnswer | LLMRefused:
+        attempts = Attempts(reservation.attempts)
+        try:
+            reply = await endpoint.ask(prompt.messages, attempts=attempts)
+        except LLMRefused as error:
+            self._ledger.settle(reservation, unanswered=attempts.charged)
+            return error
+        except BaseException:
+            self._ledger.settle(reservation, unanswered=attempts.charged)
+            raise
+        entry = _entry(reply, prompt, self._spec, self._price)
+        self._ledger.record(reservation, entry, unanswered=max(0, attempts.charged - 1))
+        return _answer(entry, cached=False)
 
     def _connected(self) -> Endpoint:
         if self._endpoint is None:
@@ -165,47 +196,21 @@ class OpenAIModel:
         return self._endpoint
 
 
-class ScriptedLLM:
-    """A language model that reads from a script, for tests and notebooks.
-
-    Attributes:
-        prompts: what it was asked, in order.
-
-    Example:
-        >>> model = ScriptedLLM(["def label_function(x): return 1"])
-        >>> model.complete(Prompt(system="s", user="u"), variant=0).text
-        'def label_function(x): return 1'
-    """
-
-    def __init__(self, answers: Sequence[str | LLMError]) -> None:
-        self._answers = tuple(answers)
-        self.prompts: list[Prompt] = []
-
-    def complete(self, prompt: Prompt, *, variant: int) -> Completion:
-        """Return answer number `variant`, or raise it.
-
-        Raises:
-            LLMError: the script holds an error there, or ends before.
-        """
-        self.prompts.append(prompt)
-        if variant >= len(self._answers):
-            raise LLMError(f"the script has {len(self._answers)} answers and was asked for number {variant}")
-        answer = self._answers[variant]
-        if isinstance(answer, LLMError):
-            raise answer
-        return Completion(
-            text=answer,
-            tokens_in=estimate_tokens(prompt.system, prompt.user),
-            tokens_out=estimate_tokens(answer),
-            tokens_estimated=True,
-            model="scripted",
-            cached=False,
-            cost=None,
-            currency=None,
-        )
+def _answer(entry: Entry, *, cached: bool) -> Completion | UnusableAnswer:
+    completion = Completion(
+        text=entry.answer,
+        tokens_in=entry.tokens_in,
+        tokens_out=entry.tokens_out,
+        tokens_estimated=entry.tokens_estimated,
+        model=entry.model,
+        cached=cached,
+        cost=entry.cost,
+        currency=entry.currency,
+    )
+    return completion if entry.problem is None else UnusableAnswer(entry.problem, completion)
 
 
-def _entry(reply: Reply, prompt: Prompt, spec: LanguageModelSpec) -> Entry:
+def _entry(reply: Reply, prompt: Prompt, spec: LanguageModelSpec, price: Price | None) -> Entry:
     tokens_in, tokens_out = reply.tokens_in, reply.tokens_out
     estimated = tokens_in is None or tokens_out is None
     if tokens_in is None:
@@ -220,6 +225,6 @@ def _entry(reply: Reply, prompt: Prompt, spec: LanguageModelSpec) -> Entry:
         tokens_in=tokens_in,
         tokens_out=tokens_out,
         tokens_estimated=estimated,
-        cost=cost_of(spec.price, tokens_in=tokens_in, tokens_out=tokens_out),
-        currency=None if spec.price is None else spec.price.currency,
+        cost=cost_of(price, tokens_in=tokens_in, tokens_out=tokens_out),
+        currency=None if price is None else price.currency,
     )

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import math
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from engine.errors import BudgetReached, ConfigError
 from engine.task_parts import Budget, Price
@@ -45,6 +47,34 @@ class Spending:
     unanswered: int
     tokens_at_risk: int
     cost_at_risk: float | None
+
+
+def spending_of(answered: Sequence[Any], at_risk: Sequence[Any]) -> Spending:
+    """Add up rows of a ledger; one unknown price or a second currency makes the sum of money unknown.
+
+    Args:
+        answered: (model, tokens in, tokens out, estimated, cost, currency) of each answered request.
+        at_risk: (model, attempts, tokens, cost, currency) of each with unanswered attempts; the worst of one.
+    """
+    unpriced = {asked for asked, *_, cost, _ in [*answered, *at_risk] if cost is None}
+    currencies = sorted({row[-1] for row in [*answered, *at_risk]} - {None})
+    unknown = None
+    if unpriced:
+        unknown = f"no price was given for {', '.join(sorted(unpriced))}"
+    elif len(currencies) > 1:
+        unknown = f"requests were priced in {' and '.join(currencies)}"
+    return Spending(
+        requests=len(answered),
+        tokens_in=sum(row[1] for row in answered),
+        tokens_out=sum(row[2] for row in answered),
+        estimated=sum(row[3] for row in answered),
+        cost=None if unknown else math.fsum(row[4] for row in answered),
+        currency=currencies[0] if len(currencies) == 1 else None,
+        unknown=unknown,
+        unanswered=sum(row[1] for row in at_risk),
+        tokens_at_risk=sum(row[1] * row[2] for row in at_risk),
+        cost_at_risk=None if unknown else math.fsum(row[1] * row[3] for row in at_risk),
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

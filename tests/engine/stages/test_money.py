@@ -8,8 +8,12 @@ from typing import Any
 import pytest
 
 from engine.stages.money import spending
+from engine.synthesis.annotator import question
+from engine.synthesis.ledger import Ledger
+from engine.synthesis.money import WorstCase
 from engine.synthesis.provenance import Provenance
 from engine.task import LabelingTask
+from engine.task_parts import Budget
 
 
 def task(**changes: Any) -> LabelingTask:
@@ -51,12 +55,39 @@ def test_one_unknown_price_makes_the_sum_unknown(tmp_path: Path):
 
 
 def test_direct_labeling_is_estimated_from_the_model_s_price(tmp_path: Path):
-    """10 rows: the instruction and frame each time, a quarter of the bytes, three tokens out."""
+    """10 rows: the annotator's question and frame each time, a quarter of the bytes, three tokens out."""
     price = {"input_per_million": 1.0, "output_per_million": 10.0, "currency": "EUR"}
     priced = task(language_model={"model": "m", "price": price})
     programs = [bought(0.1, currency="EUR")]
     money = spending(priced, ledger=tmp_path / "none", programs=programs, num_rows=10, text_bytes=4000)
-    # 40 frame tokens and 4 for "\nLabel it.\na: \nb: " (18 bytes).
-    assert money.direct_labeling_estimate == pytest.approx((10 * 44 + 1000 + 10 * 3 * 10) / 1e6)
+    asked = question(priced, "")
+    each = 8 + len((asked.system + asked.user).encode()) // 4
+    assert 80 < each < 200
+    assert money.direct_labeling_estimate == pytest.approx((10 * each + 1000 + 10 * 3 * 10) / 1e6)
     assert money.currency == "EUR"
     assert money.reason is None
+
+
+def test_what_the_annotator_took_is_added_to_the_headers(tmp_path: Path):
+    """No header tells of it; another currency makes the sum unknown, with the reason."""
+    facts: dict[str, Any] = {"spent": 0.5, "currency": "USD", "tokens_in": 7, "tokens_out": 1, "models": ["m"]}
+    args: dict[str, Any] = {"ledger": tmp_path / "none", "programs": [bought(0.25)], "num_rows": 1, "text_bytes": 1}
+    money = spending(task(), annotator=facts, **args)
+    assert (money.spent, money.tokens_in, money.currency) == (0.75, 12, "USD")
+    mixed = spending(task(), annotator=facts | {"currency": "EUR"}, **args)
+    assert mixed.spent is None
+    assert "EUR and USD" in str(mixed.reason)
+    unpriced = spending(task(), annotator=facts | {"spent": None, "currency": None}, **args)
+    assert "no price is known for m" in str(unpriced.reason)
+
+
+def test_the_ledger_tells_of_models_and_of_money_at_risk(tmp_path: Path):
+    """A reservation that never got its answer is shown apart from what is spent."""
+    with Ledger.open(tmp_path / "l.sqlite") as ledger:
+        worst = WorstCase(tokens=10, cost=0.5, currency="USD")
+        ledger.reserve({"model": "m", "messages": []}, worst=worst, budget=Budget(), attempts=2)
+    listed = task(programs={"count": 1}, language_model={"model": "gpt-4o"})
+    money = spending(listed, ledger=tmp_path / "l.sqlite", programs=[], num_rows=1, text_bytes=1)
+    assert (money.spent, money.unanswered, money.at_risk) == (0.0, 2, 1.0)
+    assert money.price_as_of == "2024-10-01"
+    assert [m.model for m in money.by_model] == ["m"]

@@ -95,6 +95,17 @@ def test_two_currencies_are_not_added(tmp_path: Path) -> None:
     assert spending.unknown == "requests were priced in EUR and USD"
 
 
+def test_each_model_is_added_up_at_its_own_price(tmp_path: Path) -> None:
+    """An unknown price of one model leaves the other's sum known."""
+    with Ledger.open(tmp_path / "l.sqlite") as ledger:
+        buy(ledger)
+        buy(ledger, replace(ENTRY, cost=0.5), model="dear")
+        buy(ledger, replace(ENTRY, cost=None, currency=None), model="unpriced")
+        models = ledger.by_model()
+    assert {name: s.cost for name, s in models.items()} == {"m": 0.005, "dear": 0.5, "unpriced": None}
+    assert [s.requests for s in models.values()] == [1, 1, 1]
+
+
 def test_a_reservation_counts_until_it_is_answered(tmp_path: Path) -> None:
     """A request that may be charged takes its worst case from the budget, attempt by attempt."""
     with Ledger.open(tmp_path / "l.sqlite") as ledger:
