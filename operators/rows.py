@@ -130,7 +130,7 @@ class IndexShard:
 
 
 def rows_path(folder: Folder, shard_key: str, digest: str) -> Folder:
-    """Where the rows of a shard stand below the folder of a run's shards; `digest` covers the id column and the split."""
+    """Where the rows of a shard stand; `digest` covers the id column and the split."""
     return folder / "rows" / f"{shard_key}-{digest}.parquet"
 
 

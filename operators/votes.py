@@ -144,9 +144,10 @@ class VoteStore:
         self, shard_key: str, program_keys: Sequence[str], sets: Mapping[str, Sequence[str]]
     ) -> dict[str, tuple[pa.ChunkedArray, pa.ChunkedArray]]:
         """Read votes and faults of a shard by program key, those that are there."""
+        asked = set(program_keys)
         found: dict[str, tuple[pa.ChunkedArray, pa.ChunkedArray]] = {}
         for name, keys in sorted(sets.items()):
-            wanted = [key for key in keys if key in program_keys and key not in found]
+            wanted = [key for key in keys if key in asked and key not in found]
             if not wanted:
                 continue
             try:

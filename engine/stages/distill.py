@@ -10,11 +10,13 @@ from typing import Any
 
 from engine.stages.context import Context
 from engine.stages.corpus import Corpus
+from engine.storage import for_workers, keep_only
 from engine.store import digest_of
 from engine.task import LabelingTask
 from operators.features import FeatureSpec
 from operators.featurize import FeaturizeShard, features_path
 from operators.predict import PredictShard, predictions_path
+from operators.storage import names_in
 
 MODEL_FILES = ("config.json", "model.safetensors")
 
@@ -41,8 +43,8 @@ def distill(ctx: Context, corpus: Corpus, labels: str) -> Distilled:
         EngineError: no row is left to train on.
     """
     start = time.perf_counter()
-    task, folder = ctx.task, ctx.run.path
-    model = folder / "model"
+    task, folder = ctx.task, ctx.run.shards
+    model = ctx.run.path / "model"
     spec = task.end_model
     settings = FeatureSpec(
         kind=spec.features,
@@ -56,7 +58,8 @@ def distill(ctx: Context, corpus: Corpus, labels: str) -> Distilled:
     record = ctx.reuse("distill", digest, complete=all((model / name).is_file() for name in MODEL_FILES))
     if record is None:
         paths = [features_path(folder, shard.key, features) for shard in corpus.shards]
-        missing = [s.to_json() for s, path in zip(corpus.shards, paths, strict=True) if not path.exists()]
+        present = names_in(folder / "features")
+        missing = [s.to_json() for s, path in zip(corpus.shards, paths, strict=True) if path.name not in present]
         args = {
             "folder": str(folder),
             "labels": labels,
@@ -87,8 +90,9 @@ def distill(ctx: Context, corpus: Corpus, labels: str) -> Distilled:
             seed=task.seed,
             out=model,
             facts=facts,
+            shared=folder,
         )
-        ctx.run.keep_only("features", paths)
+        keep_only(folder / "features", paths)
         record = ctx.finish("distill", digest=digest, since=start, rows=done.num_rows, result=done.to_json())
     for warning in record.result.get("warnings", ()):
         ctx.warn(f"distilled model: {warning}")
@@ -104,13 +108,14 @@ def predict(ctx: Context, corpus: Corpus, model: Distilled) -> str:
     start = time.perf_counter()
     name = digest_of("predictions", 1, model.digest)
     digest = digest_of("predict", name, corpus.keys)
-    paths = [predictions_path(ctx.run.path, shard.key, name) for shard in corpus.shards]
-    missing = [shard for shard, path in zip(corpus.shards, paths, strict=True) if not path.exists()]
+    paths = [predictions_path(ctx.run.shards, shard.key, name) for shard in corpus.shards]
+    present = names_in(ctx.run.shards / "predictions")
+    missing = [shard for shard, path in zip(corpus.shards, paths, strict=True) if path.name not in present]
     if ctx.reuse("predict", digest, complete=not missing) is not None:
         return name
     args = {
-        "model": str(model.folder),
-        "folder": str(ctx.run.path),
+        "model": for_workers(ctx.run, model.folder, digest=model.digest, names=MODEL_FILES),
+        "folder": str(ctx.run.shards),
         "text": ctx.task.columns.text,
         "id_column": ctx.task.columns.id,
         "digest": name,
@@ -125,7 +130,7 @@ def predict(ctx: Context, corpus: Corpus, model: Distilled) -> str:
         stateful=_encodes(ctx.task),
     ):
         rows += json.loads(result)["rows"]
-    ctx.run.keep_only("predictions", paths)
+    keep_only(ctx.run.shards / "predictions", paths)
     ctx.finish("predict", digest=digest, since=start, rows=rows, result={})
     return name
 

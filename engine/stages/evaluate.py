@@ -46,7 +46,7 @@ def evaluate(ctx: Context, corpus: Corpus, voted: Voted, models: Models, *, pred
     record = ctx.reuse("evaluate", digest)
     if record is None:
         args = {
-            "folder": str(ctx.run.path),
+            "folder": str(ctx.run.shards),
             "rows": corpus.rows,
             "text": task.columns.text,
             "id_column": task.columns.id,

@@ -43,6 +43,8 @@ def to_parquet(data: Any, folder: Folder) -> list[str]:
         folder.mkdir(parents=True, exist_ok=True)
         # Beside the file where that is a disk, as there may be much of it.
         beside = folder if isinstance(folder, Path) else None
+        for stale in () if beside is None else beside.glob("data.tmp-*"):
+            shutil.rmtree(stale)
         with tempfile.TemporaryDirectory(prefix="data.tmp-", dir=beside) as scratch:
             attempt = Path(scratch) / "data"
             _write(data, attempt)
