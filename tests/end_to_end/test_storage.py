@@ -18,8 +18,8 @@ import pytest
 pytest.importorskip("s3fs", reason="s3fs is the driver of s3://")
 pytest.importorskip("moto.server", reason="moto stands for S3")
 
-import s3fs  # noqa: E402
-from moto.server import ThreadedMotoServer  # noqa: E402
+import s3fs
+from moto.server import ThreadedMotoServer
 
 pytestmark = [pytest.mark.slow, pytest.mark.ray]
 
@@ -66,8 +66,8 @@ def in_bucket(s3: s3fs.S3FileSystem, prefix: str) -> dict[str, bytes]:
 
 
 def test_a_run_in_an_object_store_is_a_run_on_a_disk(project: Callable[..., Path], s3: s3fs.S3FileSystem):
-    """Every stage, Ray Train too: the same shard files byte for byte, none of them on the driver's disk; then reused."""
-    task, home = project(), None
+    """Every stage, Ray Train too: the same shard files to the byte, none on the driver's disk, and then reused."""
+    task = project()
     home = task.parent
     task.write_text(task.read_text() + "end_model: {trainer: ray, num_workers: 2}\n")
     alchemist("run", task, "--out", "disk", folder=home)
@@ -95,7 +95,7 @@ def test_a_run_in_an_object_store_is_a_run_on_a_disk(project: Callable[..., Path
 
 
 def test_a_killed_run_leaves_whole_objects_and_goes_on(project: Callable[..., Path], s3: s3fs.S3FileSystem):
-    """After kill -9 each object can be read, and the next run ends at what an undisturbed one has; input from S3 too."""
+    """After kill -9 each object can be read, and the next run ends as an undisturbed one; input from S3 too."""
     slow = "def label_function(text):\n    sum(range(60000))\n    return 1 if 'http' in text else -1\n"
     quick = "def label_function(text):\n    return 0 if 'nice' in text else 1 if 'free' in text else -1\n"
     love = "def label_function(text):\n    return 0 if 'love' in text else -1\n"
