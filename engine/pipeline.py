@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from engine.doctor import versions
 from engine.errors import ConfigError
@@ -28,8 +27,10 @@ from engine.stages.programs import collect
 from engine.stages.report import Parts, report
 from engine.stages.stream import Silent, Watch
 from engine.stages.votes import apply
+from engine.storage import place_shards, shards_of
 from engine.store import RunDirectory, StageStatus
 from engine.task import LabelingTask
+from operators.storage import map_files, read_table
 
 STAGES = (
     "index",
@@ -79,9 +80,10 @@ class RunResult:
 
     def labels(self) -> Any:
         """Return the soft labels as a pandas frame, rows in the order of the data; for corpora that fit in memory."""
-        record = json.loads((self.run / "run.json").read_text(encoding="utf-8"))["stages"]["label"]
-        tables = [pq.read_table(self.run / "labels" / name) for name in record["result"]["files"]]
-        return pa.concat_tables(tables).to_pandas()
+        content = json.loads((self.run / "run.json").read_text(encoding="utf-8"))
+        folder = shards_of(self.run, content["storage"]) / "labels"
+        paths = [folder / name for name in content["stages"]["label"]["result"]["files"]]
+        return pa.concat_tables(map_files(read_table, paths)).to_pandas()
 
     def to_json(self) -> dict[str, Any]:
         """Return what `alchemist run --json` prints."""
@@ -102,6 +104,7 @@ def run(
     out: str | Path,
     data: Any = None,
     address: str | None = None,
+    storage: str | None = None,
     until: str = "report",
     watch: Watch | None = None,
 ) -> RunResult:
@@ -111,8 +114,10 @@ def run(
         task: what to label; `engine.task_file.read_task` reads one from a file.
         out: the run directory; a run that was interrupted goes on there.
         data: rows in memory instead of the task's files: a pandas frame, a Hugging Face dataset or a
-            `ray.data.Dataset`; written to the run directory first.
+            `ray.data.Dataset`; written beside the shard files first.
         address: of a Ray cluster, None for this machine; a Ray that this process has started is used as it is.
+        storage: where shard files go, a path that all nodes see or an fsspec URL, before what the task says; None for
+            the task's, which is the run directory unless told.
         until: the last stage to do, one of `STAGES`.
         watch: told about progress.
 
@@ -134,6 +139,7 @@ def run(
             stack=stack,
             versions=versions(),
         )
+        directory.shards = place_shards(directory, storage or task.storage)
         if data is not None:
             ctx.task = _with_memory(ctx, data)
         directory.note(task=ctx.task.model_dump(mode="json"))
@@ -211,6 +217,7 @@ def predict_corpus(
     text: str = "text",
     id_column: str | None = None,
     address: str | None = None,
+    storage: str | None = None,
     watch: Watch | None = None,
 ) -> dict[str, Any]:
     """Apply a distilled model to a corpus; what an earlier, interrupted call wrote is kept.
@@ -226,6 +233,7 @@ def predict_corpus(
         id_column=id_column,
         address=address,
         watch=watch or Silent(),
+        storage=storage,
     )
 
 
@@ -235,5 +243,5 @@ def _with_memory(ctx: Context, data: Any) -> LabelingTask:
     if ctx.task.data.train:
         raise ConfigError("rows in memory stand for `data.source`, and this task names `data.train`")
     ctx.session()
-    paths = to_parquet(data, ctx.run.path / "input")
+    paths = to_parquet(data, ctx.run.shards / "input")
     return ctx.task.model_copy(update={"data": ctx.task.data.model_copy(update={"source": tuple(paths)})})

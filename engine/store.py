@@ -10,7 +10,7 @@ import fcntl
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
@@ -18,6 +18,7 @@ from typing import Any, Literal
 
 from engine.errors import ConfigError, EngineError
 from operators.commit import commit
+from operators.storage import Folder
 
 FORMAT = 1
 """Version of the layout; a directory of another version is refused rather than misread."""
@@ -52,6 +53,7 @@ class RunDirectory:
 
     Attributes:
         path: of the directory.
+        shards: where the shard files stand; the directory itself until `engine.storage.place_shards` says otherwise.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -61,6 +63,7 @@ class RunDirectory:
             ConfigError: another run is using it, it cannot be written, or it holds something else.
         """
         self.path = Path(path).resolve()
+        self.shards: Folder = self.path
         if self.path.exists() and not self.path.is_dir():
             raise ConfigError(f"{self.path}: a run needs a directory, and this is a file")
         foreign = self.path.is_dir() and any(self.path.iterdir()) and not (self.path / "run.json").exists()
@@ -153,15 +156,6 @@ class RunDirectory:
             return json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             raise EngineError(f"{path}: cannot be read: {error}; delete it and run again") from error
-
-    def keep_only(self, folder: str, paths: Iterable[Path]) -> None:
-        """Delete the files of a folder that are not among `paths`: results of an earlier state of the run."""
-        wanted = {path.name for path in paths}
-        place = self.path / folder
-        if place.is_dir():
-            for path in place.iterdir():
-                if path.name not in wanted and path.is_file():
-                    path.unlink()
 
     def _read(self) -> dict[str, Any]:
         path = self.path / "run.json"

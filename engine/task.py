@@ -1,6 +1,7 @@
 """The labeling task: what a user writes in task.yaml, as a frozen value that checks itself.
 
-A task says everything that changes a result and nothing about the machine.
+A task says everything that changes a result and nothing about the machine, but for `storage`: where its files go may
+belong to the corpus.
 """
 
 from __future__ import annotations
@@ -61,6 +62,7 @@ class LabelingTask(TaskModel):
     admission: AdmissionSpec = AdmissionSpec()
     sandbox: SandboxSpec = SandboxSpec()
     shards: ShardSpec = ShardSpec()
+    storage: Annotated[str, Field(min_length=1)] | None = None
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
 
     @model_validator(mode="after")

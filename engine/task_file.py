@@ -84,6 +84,7 @@ def task_from(content: dict[str, Any], *, where: str, folder: Path) -> LabelingT
         "programs": programs,
         "label_model": task.label_model.model_copy(update={"gold": gold}),
         "end_model": end_model,
+        "storage": None if task.storage is None else resolve(task.storage, folder),
     }
     return task.model_copy(update=changes)
 

@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from operators.commit import commit_table
 from operators.corpus.plan import Shard
@@ -21,6 +19,7 @@ from operators.corpus.read import read_shard
 from operators.posterior import Evidence, soft_labels
 from operators.rows import rows_path
 from operators.schema import ABSTAIN, Floats
+from operators.storage import Folder, folder_of, read_table
 from operators.votes import VoteStore
 
 ANNOTATION = pa.schema(
@@ -66,7 +65,7 @@ class PickShard:
         max_text_chars: int,
         digest: str,
     ) -> None:
-        self._folder = Path(folder)
+        self._folder = folder_of(folder)
         self._rows = rows
         self._text = text
         self._id = id_column
@@ -82,7 +81,7 @@ class PickShard:
     def __call__(self, item: str) -> bytes:
         """Rank the rows of shard `item`, a Shard as JSON; returns nothing, the file says all."""
         shard = Shard.from_json(item)
-        rows = pq.read_table(rows_path(self._folder, shard.key, self._rows), columns=["is_test", "null_text"])
+        rows = read_table(rows_path(self._folder, shard.key, self._rows), columns=["is_test", "null_text"])
         has_text = ~rows.column("null_text").to_numpy()
         votes, _ = VoteStore(self._folder).read(shard.key, self._program_keys)
         confidence = soft_labels(votes, self._evidence).max(axis=1)
@@ -111,12 +110,12 @@ class PickShard:
         return b""
 
 
-def picked_path(folder: Path, shard_key: str, digest: str) -> Path:
+def picked_path(folder: Folder, shard_key: str, digest: str) -> Folder:
     """Where the ranked rows of a shard stand until they are annotated."""
     return folder / "picked" / f"{shard_key}-{digest}.parquet"
 
 
-def annotations_path(folder: Path, shard_key: str, digest: str) -> Path:
+def annotations_path(folder: Folder, shard_key: str, digest: str) -> Folder:
     """Where the annotations of a shard stand, a table of `ANNOTATION`."""
     return folder / "annotations" / f"{shard_key}-{digest}.parquet"
 

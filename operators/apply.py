@@ -6,12 +6,12 @@ import json
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 from operators.corpus.plan import Shard
 from operators.corpus.read import read_shard
 from operators.counts import CountShard
 from operators.sandbox.pool import Limits, Sandbox
+from operators.storage import folder_of
 from operators.votes import Notes, VoteStore
 
 _ACTOR_BYTES = 384 << 20
@@ -70,7 +70,7 @@ class ApplyShard:
     ) -> None:
         # Counted in the same pass: the shard's other columns are there, and a second pass would start actors anew.
         self._count = CountShard(folder=folder, rows=rows, program_keys=all_keys, num_classes=num_classes)
-        self._store = VoteStore(Path(folder))
+        self._store = VoteStore(folder_of(folder))
         self._text = text
         self._id = id_column
         self._program_keys = tuple(program_keys)

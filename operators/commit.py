@@ -1,13 +1,15 @@
 """Files that are either whole or not there.
 
 A stage may be killed at any moment and run again. What it leaves must then be a finished file or nothing that
-anybody reads, so a file is written beside its place, brought to the disk and renamed.
+anybody reads, so a file is written beside its place, brought to the disk and renamed. An object store has no rename
+and needs none: there a file is written on this machine's disk and put in its place by one upload.
 """
 
 from __future__ import annotations
 
 import errno
 import os
+import tempfile
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,6 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from operators.errors import InputError
+from operators.storage import Folder
 
 _NO_ROOM = {
     errno.ENOSPC: "the disk is full",
@@ -25,21 +28,31 @@ _NO_ROOM = {
 }
 
 
-def commit(path: Path, write: Callable[[Path], object], *, replace: bool = False) -> None:
+def commit(path: Folder, write: Callable[[Path], object], *, replace: bool = False) -> None:
     """Write a file so that it appears under its name whole or not at all; one that is there is left alone.
 
     The name must say everything that determines the content: that is what makes leaving it alone right. Files
     whose name does not, such as run.json, are replaced.
 
+    In an object store this rests on the store: an upload, in one part or in many, is seen when it is complete. That
+    holds for Amazon S3 and what speaks its protocol, Google Cloud Storage and Azure Blob Storage, and
+    `operators.storage.folder_of` admits no others. Two workers that upload the same file upload the same bytes.
+
     Args:
         path: where the file goes; its folder is made if need be.
-        write: writes the file at the path that it is given.
+        write: writes the file at the local path that it is given.
         replace: put the new file in the place of one that is there.
 
     Raises:
         InputError: there is no room, or no right to write, at `path`.
     """
     if path.exists() and not replace:
+        return
+    if not isinstance(path, Path):
+        with no_room_named(path), tempfile.TemporaryDirectory() as scratch:
+            attempt = Path(scratch) / path.name
+            write(attempt)
+            path.fs.put_file(str(attempt), path.path)
         return
     attempt = path.with_name(f"{path.name}.tmp-{uuid.uuid4().hex[:12]}")
     with no_room_named(path):
@@ -54,7 +67,7 @@ def commit(path: Path, write: Callable[[Path], object], *, replace: bool = False
 
 
 @contextmanager
-def no_room_named(path: Path) -> Iterator[None]:
+def no_room_named(path: Folder) -> Iterator[None]:
     """Turn the errors of a full or closed disk into one that names `path`.
 
     Raises:
@@ -71,7 +84,7 @@ def no_room_named(path: Path) -> Iterator[None]:
         raise InputError(f"{path}: cannot be written, {reason}; make room or choose another folder") from error
 
 
-def commit_table(path: Path, table: pa.Table) -> None:
+def commit_table(path: Folder, table: pa.Table) -> None:
     """Commit a table as Parquet.
 
     Raises:

@@ -10,14 +10,12 @@ import json
 from base64 import b64decode, b64encode
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-
-import pyarrow.parquet as pq
 
 from operators.commit import commit
 from operators.moments import Moments
 from operators.patterns import Patterns
 from operators.rows import rows_path
+from operators.storage import Folder, folder_of, map_files, read_table
 from operators.tally import Tally
 from operators.votes import VoteStore
 
@@ -82,17 +80,17 @@ class CountShard:
     """Step: count one shard's label matrix and commit `counts/<shard>-<programs>.json`."""
 
     def __init__(self, *, folder: str, rows: str, program_keys: Sequence[str], num_classes: int) -> None:
-        self._folder = Path(folder)
+        self._folder = folder_of(folder)
+        self._votes = VoteStore(self._folder)
         self._rows = rows
         self._program_keys = tuple(program_keys)
         self._num_classes = num_classes
 
     def __call__(self, item: str) -> bytes:
         """Count shard `item`, a shard key; returns nothing, as the counts are in the file."""
-        is_test = (
-            pq.read_table(rows_path(self._folder, item, self._rows), columns=["is_test"]).column("is_test").to_numpy()
-        )
-        votes, faults = VoteStore(self._folder).read(item, self._program_keys)
+        rows = read_table(rows_path(self._folder, item, self._rows), ["is_test"])
+        is_test = rows.column("is_test").to_numpy()
+        votes, faults = self._votes.read(item, self._program_keys)
         k = self._num_classes
         counts = Counts(
             moments=Moments.of(votes[~is_test], k),
@@ -108,18 +106,18 @@ class CountShard:
         return b""
 
 
-def counts_path(folder: Path, shard_key: str, *, rows: str, program_keys: Sequence[str]) -> Path:
+def counts_path(folder: Folder, shard_key: str, *, rows: str, program_keys: Sequence[str]) -> Folder:
     """Where the counts of a shard stand; the split and the order of the programs are part of the name."""
     name = hashlib.sha256("\n".join([_FORMAT, rows, *program_keys]).encode()).hexdigest()[:16]
     return folder / "counts" / f"{shard_key}-{name}.json"
 
 
 def total(
-    folder: Path, shard_keys: Iterable[str], *, rows: str, program_keys: Sequence[str], num_classes: int
+    folder: Folder, shard_keys: Iterable[str], *, rows: str, program_keys: Sequence[str], num_classes: int
 ) -> Counts:
     """Add up the counts of shards that `CountShard` has counted."""
     counts = Counts.zero(len(program_keys), num_classes)
-    for shard_key in shard_keys:
-        path = counts_path(folder, shard_key, rows=rows, program_keys=program_keys)
-        counts += Counts.from_bytes(path.read_bytes())
+    paths = [counts_path(folder, shard_key, rows=rows, program_keys=program_keys) for shard_key in shard_keys]
+    for data in map_files(lambda path: path.read_bytes(), paths):
+        counts += Counts.from_bytes(data)
     return counts

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-import pyarrow.parquet as pq
 
 from operators.rows import rows_path
+from operators.storage import folder_of, read_table
 
 ROWS_A_CLASS = 2_000_000
 """16 MB of hashes and, for the few that collide, their ids."""
@@ -25,7 +24,7 @@ class FindDuplicateIds:
     """Step: find ids that stand twice among those of one residue class."""
 
     def __init__(self, *, folder: str, digest: str, shard_keys: Sequence[str], num_classes: int) -> None:
-        self._folder = Path(folder)
+        self._folder = folder_of(folder)
         self._digest = digest
         self._shard_keys = tuple(shard_keys)
         self._num_classes = num_classes
@@ -54,7 +53,7 @@ class FindDuplicateIds:
         return json.dumps(sorted(twice.items())[:5]).encode()
 
     def _hashes(self, key: str) -> tuple[list[object], npt.NDArray[np.uint64]]:
-        column = pq.read_table(rows_path(self._folder, key, self._digest), columns=["id"]).column("id")
+        column = read_table(rows_path(self._folder, key, self._digest), columns=["id"]).column("id")
         ids = column.to_pylist()
         # Fixed hash, no salt: the same id falls into the same class on every worker.
         return ids, pd.util.hash_array(np.array(ids, dtype=object), categorize=False)

@@ -18,6 +18,7 @@ import numpy.typing as npt
 from operators.errors import InputError
 from operators.features import FeatureSpec, Featurizer, Sparse, weighted
 from operators.schema import Floats
+from operators.storage import Folder, folder_of
 
 FORMAT = 1
 """Version of the folder's layout and of the features; a folder of another version is refused."""
@@ -78,22 +79,23 @@ class LinearModel:
         (folder / WEIGHTS).write_bytes(data)
 
     @classmethod
-    def load(cls, folder: str | Path) -> LinearModel:
+    def load(cls, folder: str | Folder) -> LinearModel:
         """Read what `save` wrote.
 
         Raises:
             InputError: there is no distilled model in `folder`, it is damaged, or it is of another version.
         """
         from safetensors import SafetensorError
-        from safetensors.numpy import load_file
+        from safetensors.numpy import load, load_file
 
-        folder = Path(folder)
+        folder = folder_of(folder) if isinstance(folder, str) else folder
         try:
             config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
             found = config.get("format")
             if found != FORMAT:
                 raise InputError(f"{folder}: a model of format {found}, expected {FORMAT}; distill it again")
-            tensors = load_file(folder / WEIGHTS)
+            weights = folder / WEIGHTS
+            tensors = load_file(weights) if isinstance(weights, Path) else load(weights.read_bytes())
             return cls(
                 features=FeatureSpec.from_json(config["features"]),
                 class_names=tuple(config["class_names"]),

@@ -6,12 +6,10 @@ import json
 from base64 import b64decode, b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow.parquet as pq
 
 from operators.annotate import annotations_path
 from operators.confusion import Confusion
@@ -22,6 +20,7 @@ from operators.posterior import Evidence, hard_labels, soft_labels
 from operators.predict import predictions_path
 from operators.rows import rows_path
 from operators.schema import ABSTAIN, Counts
+from operators.storage import folder_of, read_table
 from operators.votes import VoteStore
 
 METHODS = ("majority_vote", "label_model", "end_model")
@@ -106,7 +105,8 @@ class EvaluateShard:
         predictions: str,
         annotations: str | None = None,
     ) -> None:
-        self._folder = Path(folder)
+        self._folder = folder_of(folder)
+        self._votes = VoteStore(self._folder)
         self._rows = rows
         self._text = text
         self._id = id_column
@@ -125,15 +125,15 @@ class EvaluateShard:
             InputError: a gold label is no class of the task.
         """
         shard = Shard.from_json(item)
-        is_test = pq.read_table(rows_path(self._folder, shard.key, self._rows)).column("is_test").to_numpy()
+        is_test = read_table(rows_path(self._folder, shard.key, self._rows)).column("is_test").to_numpy()
         extra = [self._gold] if self._group is None else list(dict.fromkeys([self._gold, self._group]))
         table = read_shard(shard, text=self._text, id=self._id, extra=extra).filter(is_test)
         values, ids = table.column(self._gold).to_pylist(), table.column("id").to_pylist()
         gold = gold_indices(values, ids, shard, column=self._gold, index=self._gold_index)
         groups = None if self._group is None else [_name(v) for v in table.column(self._group).to_pylist()]
-        votes = VoteStore(self._folder).read(shard.key, self._program_keys)[0][is_test]
+        votes = self._votes.read(shard.key, self._program_keys)[0][is_test]
         path = predictions_path(self._folder, shard.key, self._predictions)
-        predicted = pq.read_table(path).filter(is_test)
+        predicted = read_table(path).filter(is_test)
 
         known = gold != ABSTAIN
         covered = (votes != ABSTAIN).any(axis=1)
@@ -175,7 +175,7 @@ class EvaluateShard:
         """Return which test rows the annotator labeled as a baseline, and its labels."""
         asked, said = np.zeros(len(is_test), dtype=bool), np.full(len(is_test), ABSTAIN, np.int8)
         if self._annotations is not None:
-            table = pq.read_table(annotations_path(self._folder, shard_key, self._annotations))
+            table = read_table(annotations_path(self._folder, shard_key, self._annotations))
             rows = table.filter(table.column("is_baseline"))
             places = rows.column("place").to_numpy()
             asked[places], said[places] = True, rows.column("label").to_numpy()

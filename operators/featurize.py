@@ -8,13 +8,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from operators.commit import commit_table
 from operators.corpus.plan import Shard
@@ -23,6 +21,7 @@ from operators.errors import InputError
 from operators.features import FeatureSpec, Featurizer, Sparse
 from operators.label import labels_path
 from operators.rows import text_hash
+from operators.storage import Folder, folder_of, read_table
 
 HELDOUT_FRACTION = 0.1
 
@@ -44,7 +43,7 @@ class FeaturizeShard:
         features: FeatureSpec | Mapping[str, Any],
         digest: str,
     ) -> None:
-        self._folder = Path(folder)
+        self._folder = folder_of(folder)
         self._labels = labels
         self._text = text
         self._id = id_column
@@ -59,7 +58,7 @@ class FeaturizeShard:
             InputError: the corpus has changed since it was labeled.
         """
         shard = Shard.from_json(item)
-        labels = pq.read_table(labels_path(self._folder, shard.key, self._labels))
+        labels = read_table(labels_path(self._folder, shard.key, self._labels))
         texts = read_shard(shard, text=self._text, id=self._id).column("text")
         if len(texts) != labels.num_rows:
             raise InputError(
@@ -80,7 +79,7 @@ class FeaturizeShard:
         return json.dumps({"rows": table.num_rows}).encode()
 
 
-def features_path(folder: Path, shard_key: str, digest: str) -> Path:
+def features_path(folder: Folder, shard_key: str, digest: str) -> Folder:
     """Where the training rows of a shard stand; `digest` covers labels, text column and features."""
     return folder / "features" / f"{shard_key}-{digest}.parquet"
 

@@ -5,18 +5,17 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from operators.annotate import annotations_path
 from operators.commit import commit_table
 from operators.posterior import Evidence, hard_labels, soft_labels
 from operators.rows import rows_path
 from operators.schema import ABSTAIN, Counts, Floats
+from operators.storage import Folder, folder_of, read_schema, read_table
 from operators.votes import VoteStore
 
 _COUNTS = b"label_counts"
@@ -100,7 +99,8 @@ class LabelShard:
         digest: str,
         annotations: str | None = None,
     ) -> None:
-        self._folder = Path(folder)
+        self._folder = folder_of(folder)
+        self._votes = VoteStore(self._folder)
         self._rows = rows
         self._program_keys = tuple(program_keys)
         self._evidence = evidence
@@ -110,8 +110,8 @@ class LabelShard:
 
     def __call__(self, item: str) -> bytes:
         """Label shard `item`, a shard key; returns nothing, as the counts are in the footer of the file."""
-        rows = pq.read_table(rows_path(self._folder, item, self._rows), columns=["id", "is_test"])
-        votes, _ = VoteStore(self._folder).read(item, self._program_keys)
+        rows = read_table(rows_path(self._folder, item, self._rows), columns=["id", "is_test"])
+        votes, _ = self._votes.read(item, self._program_keys)
         soft = soft_labels(votes, self._evidence)
         labels, reasons = hard_labels(soft, votes)
         plain, _ = hard_labels(soft_labels(votes, self._majority), votes)
@@ -142,19 +142,19 @@ class LabelShard:
         return b""
 
 
-def read_counts(path: Path) -> LabelCounts:
+def read_counts(path: Folder) -> LabelCounts:
     """Return the counts of a labeled shard."""
-    return LabelCounts.from_json(pq.read_schema(path).metadata[_COUNTS])
+    return LabelCounts.from_json(read_schema(path).metadata[_COUNTS])
 
 
-def labels_path(folder: Path, shard_key: str, digest: str) -> Path:
+def labels_path(folder: Folder, shard_key: str, digest: str) -> Folder:
     """Where the labels of a shard stand."""
     return folder / "labels" / f"{shard_key}-{digest}.parquet"
 
 
-def _annotated(path: Path) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+def _annotated(path: Folder) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """Return the places of the rows that take the annotator's label, and these labels."""
-    table = pq.read_table(path, columns=["place", "label", "is_rest"])
+    table = read_table(path, columns=["place", "label", "is_rest"])
     places, labels, is_rest = (table.column(name).to_numpy() for name in ("place", "label", "is_rest"))
     taken = is_rest & (labels != ABSTAIN)
     return places[taken].astype(np.int64), labels[taken].astype(np.int64)

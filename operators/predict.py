@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import pyarrow as pa
 
@@ -12,6 +11,7 @@ from operators.corpus.plan import Shard
 from operators.corpus.read import read_shard
 from operators.end_model import LinearModel
 from operators.label import list_column
+from operators.storage import Folder, folder_of
 
 
 class PredictShard:
@@ -22,7 +22,7 @@ class PredictShard:
 
     def __init__(self, *, model: str, folder: str, text: str, id_column: str | None, digest: str) -> None:
         self._model = LinearModel.load(model)
-        self._folder = Path(folder)
+        self._folder = folder_of(folder)
         self._text = text
         self._id = id_column
         self._digest = digest
@@ -43,6 +43,6 @@ class PredictShard:
         return json.dumps({"rows": table.num_rows}).encode()
 
 
-def predictions_path(folder: Path, shard_key: str, digest: str) -> Path:
+def predictions_path(folder: Folder, shard_key: str, digest: str) -> Folder:
     """Where the predictions of a shard stand; `digest` covers the model and the text column."""
     return folder / "predictions" / f"{shard_key}-{digest}.parquet"

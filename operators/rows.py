@@ -11,18 +11,17 @@ import json
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from operators.commit import commit_table
 from operators.corpus.plan import Shard
 from operators.corpus.read import read_shard
 from operators.errors import InputError
+from operators.storage import Folder, folder_of, read_schema
 
 _COUNTS = b"row_counts"
 
@@ -81,7 +80,7 @@ class IndexShard:
         split: SplitRule,
         skip_bad: bool = False,
     ) -> None:
-        self._folder = Path(folder)
+        self._folder = folder_of(folder)
         self._digest = digest
         self._text = text
         self._id = id_column
@@ -130,14 +129,14 @@ class IndexShard:
         commit_table(path, rows.replace_schema_metadata({_COUNTS: counts}))
 
 
-def rows_path(folder: Path, shard_key: str, digest: str) -> Path:
-    """Where the rows of a shard stand in a run's folder; `digest` covers the id column and the split."""
+def rows_path(folder: Folder, shard_key: str, digest: str) -> Folder:
+    """Where the rows of a shard stand; `digest` covers the id column and the split."""
     return folder / "rows" / f"{shard_key}-{digest}.parquet"
 
 
-def read_counts(path: Path) -> RowCounts:
+def read_counts(path: Folder) -> RowCounts:
     """Return the counts of an indexed shard."""
-    return RowCounts.from_bytes(pq.read_schema(path).metadata[_COUNTS])
+    return RowCounts.from_bytes(read_schema(path).metadata[_COUNTS])
 
 
 def normalised(text: str) -> str:

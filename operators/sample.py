@@ -3,29 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from operators.corpus.plan import Shard
 from operators.corpus.read import read_shard
 from operators.rows import rows_path
+from operators.storage import Folder, read_table
 
 _SHARDS = 8
 """Read at most; a shard is a few megabytes, so a sample costs a second whatever the size of the corpus."""
 
 
 def sample_texts(
-    shards: Sequence[Shard], *, folder: Path, digest: str, text: str, id_column: str | None, num_rows: int
+    shards: Sequence[Shard], *, folder: Folder, digest: str, text: str, id_column: str | None, num_rows: int
 ) -> pa.Array:
     """Take texts from places spread evenly over the corpus, nulls and test rows left out.
 
     Args:
         shards: of the corpus, all of them indexed.
-        folder: of the run.
+        folder: of the run's shards.
         digest: in the names of the row files.
         text: column with the text.
         id_column: column with the ids, or None.
@@ -65,8 +64,8 @@ def _spread(count: int, wanted: int) -> npt.NDArray[np.int64]:
     return np.arange(wanted, dtype=np.int64) * count // wanted
 
 
-def _usable(shard: Shard, *, folder: Path, digest: str, text: str, id_column: str | None) -> pa.Array:
-    rows = pq.read_table(rows_path(folder, shard.key, digest), columns=["is_test", "null_text"])
+def _usable(shard: Shard, *, folder: Folder, digest: str, text: str, id_column: str | None) -> pa.Array:
+    rows = read_table(rows_path(folder, shard.key, digest), columns=["is_test", "null_text"])
     kept = ~(rows.column("is_test").to_numpy() | rows.column("null_text").to_numpy())
     texts = read_shard(shard, text=text, id=id_column).column("text").combine_chunks()
     return texts.filter(pa.array(kept))

@@ -21,6 +21,10 @@ Data = Annotated[list[str] | None, typer.Option("--data", help="Take the corpus 
 Programs = Annotated[Path | None, typer.Option("--programs", help="Take the programs from this folder.")]
 Out = Annotated[Path | None, typer.Option("--out", help="The run directory; runs/<task name> unless told.")]
 Address = Annotated[str | None, typer.Option("--address", help="A Ray cluster; this machine unless told.")]
+Storage = Annotated[
+    str | None,
+    typer.Option("--storage", help="Where shard files go: a path or a URL (s3://...); the run directory unless told."),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Machine-readable output on standard output.")]
 Verbose = Annotated[int, typer.Option("-v", "--verbose", count=True, help="Log more; twice for everything.")]
 

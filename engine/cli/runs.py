@@ -16,6 +16,7 @@ from engine.cli.options import (
     Data,
     Out,
     Programs,
+    Storage,
     Task,
     Verbose,
     print_json,
@@ -54,10 +55,11 @@ def _command(until: str) -> Callable[..., int]:
         programs: Programs = None,
         out: Out = None,
         address: Address = None,
+        storage: Storage = None,
         as_json: AsJson = False,
         verbose: Verbose = 0,
     ) -> int:
-        return _run(task, data, programs, out, address, as_json, verbose, until=until)
+        return _run(task, data, programs, out, address, storage, as_json, verbose, until=until)
 
     return command
 
@@ -68,6 +70,7 @@ def _run(
     programs: Path | None,
     out: Path | None,
     address: str | None,
+    storage: str | None,
     as_json: bool,
     verbose: int,
     *,
@@ -81,7 +84,14 @@ def _run(
     try:
         # Ray tells of workers that died on standard output, where machine-readable output goes.
         with contextlib.redirect_stdout(sys.stderr):
-            result = pipeline.run(task, out=out or Path("runs") / task.name, address=address, until=until, watch=watch)
+            result = pipeline.run(
+                task,
+                out=out or Path("runs") / task.name,
+                address=address,
+                storage=storage,
+                until=until,
+                watch=watch,
+            )
     finally:
         watch.close()
     if as_json:

@@ -9,7 +9,19 @@ from typing import Annotated
 
 import typer
 
-from engine.cli.options import Address, AsJson, Data, Out, Task, Verbose, print_json, set_up_logs, task_of, watching
+from engine.cli.options import (
+    Address,
+    AsJson,
+    Data,
+    Out,
+    Storage,
+    Task,
+    Verbose,
+    print_json,
+    set_up_logs,
+    task_of,
+    watching,
+)
 
 
 def register(app: typer.Typer) -> None:
@@ -88,6 +100,7 @@ def predict(
     text: Annotated[str, typer.Option(help="The column with the text.")] = "text",
     id_column: Annotated[str | None, typer.Option("--id", help="The column with the ids.")] = None,
     address: Address = None,
+    storage: Storage = None,
     as_json: AsJson = False,
     verbose: Verbose = 0,
 ) -> int:
@@ -98,12 +111,14 @@ def predict(
     watch = watching(as_json)
     try:
         with contextlib.redirect_stdout(sys.stderr):
-            done = predict_corpus(model, data, out=out, text=text, id_column=id_column, address=address, watch=watch)
+            done = predict_corpus(
+                model, data, out=out, text=text, id_column=id_column, address=address, storage=storage, watch=watch
+            )
     finally:
         watch.close()
     if as_json:
         return print_json(done)
-    sys.stdout.write(f"{done['rows']} rows labeled, {done['reused']} shards were there already: {out}\n")
+    sys.stdout.write(f"{done['rows']} rows labeled, {done['reused']} shards were there already: {done['out']}\n")
     return 0
 
 

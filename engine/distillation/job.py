@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
@@ -13,6 +12,7 @@ from engine.distillation.loop import Progress, train
 from engine.distillation.rows import Rows, read_rows
 from operators.features import document_frequencies, inverse_document_frequencies, weighted
 from operators.schema import Floats
+from operators.storage import Folder
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +27,7 @@ class Job:
         epochs: a regularization, at most.
     """
 
-    files: tuple[Path, ...]
+    files: tuple[Folder, ...]
     num_features: int
     num_classes: int
     regularization: tuple[float, ...]
@@ -54,7 +54,7 @@ class Trained:
 
 def do_job(
     job: Job,
-    files: Sequence[Path],
+    files: Sequence[Folder],
     *,
     group: Group,
     progress: Progress | None,

@@ -13,31 +13,37 @@ import shutil
 import signal
 import tempfile
 import threading
+import uuid
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.fs
+
 from cluster.session import connect
 from engine.distillation.groups import TorchGroup
 from engine.distillation.job import Job, Trained, do_job
 from engine.distillation.loop import Progress
 from engine.errors import EngineError
+from operators.storage import Folder, names_in
 
 logger = logging.getLogger(__name__)
 
 _STATE, _RESULT = "progress.pickle", "trained.pickle"
+_SCRATCH = "model.tmp-train-"
 _MAX_FAILURES = 2
 
 
-def train_on_ray(job: Job, *, num_workers: int, scratch: Path) -> Trained:
+def train_on_ray(job: Job, *, num_workers: int, folder: Folder) -> Trained:
     """Train with a TorchTrainer on the cluster that this process is connected to, or on this machine.
 
     Args:
         job: what to train.
         num_workers: at most; never more than files.
-        scratch: folder that all nodes see, for checkpoints; deleted at the end.
+        folder: that all nodes reach; a folder of checkpoints is made in it and deleted at the end.
 
     Raises:
         EngineError: the training failed more than twice; the message holds the reason.
@@ -46,13 +52,18 @@ def train_on_ray(job: Job, *, num_workers: int, scratch: Path) -> Trained:
     from ray.train.torch import TorchTrainer
 
     workers = min(num_workers, len(job.files))
+    # What a run that was killed left behind.
+    for name in names_in(folder):
+        if name.startswith(_SCRATCH):
+            _delete(folder / name)
+    scratch = folder / f"{_SCRATCH}{uuid.uuid4().hex[:12]}"
     trainer = TorchTrainer(
         _work,
         train_loop_config={"job": job},
         scaling_config=ray.train.ScalingConfig(num_workers=workers, resources_per_worker={"CPU": 1}),
         run_config=ray.train.RunConfig(
             name="distill",
-            storage_path=str(scratch),
+            **_storage(scratch),
             failure_config=ray.train.FailureConfig(max_failures=_MAX_FAILURES),
             checkpoint_config=ray.train.CheckpointConfig(num_to_keep=2),
         ),
@@ -64,15 +75,30 @@ def train_on_ray(job: Job, *, num_workers: int, scratch: Path) -> Trained:
             result = trainer.fit()
         if result.checkpoint is None:
             raise EngineError("Ray Train ended without a checkpoint; run again, or set `end_model.trainer: process`")
-        with result.checkpoint.as_directory() as folder:
-            trained = pickle.loads((Path(folder) / _RESULT).read_bytes())  # noqa: S301 - written by our own worker
+        with result.checkpoint.as_directory() as copy:
+            trained = pickle.loads((Path(copy) / _RESULT).read_bytes())  # noqa: S301 - written by our own worker
     except ray.train.TrainingFailedError as error:
         raise EngineError(f"training on Ray failed more than {_MAX_FAILURES} times: {error}") from error
     finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+        _delete(scratch)
     if not isinstance(trained, Trained):
         raise EngineError(f"Ray Train's checkpoint holds {type(trained).__name__}, expected Trained")
     return trained
+
+
+def _storage(scratch: Folder) -> dict[str, Any]:
+    """Tell Ray Train where checkpoints go; in an object store through our driver, so that one set of keys serves."""
+    if isinstance(scratch, Path):
+        return {"storage_path": str(scratch)}
+    system = pa.fs.PyFileSystem(pa.fs.FSSpecHandler(scratch.fs))
+    return {"storage_path": scratch.path, "storage_filesystem": system}
+
+
+def _delete(scratch: Folder) -> None:
+    if isinstance(scratch, Path):
+        shutil.rmtree(scratch, ignore_errors=True)
+    elif scratch.exists():
+        scratch.fs.rm(scratch.path, recursive=True)
 
 
 @contextmanager

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 import scipy.sparse as sp
 
 from operators.features import Sparse
+from operators.storage import Folder, map_files, read_metadata, read_table
 
 _LISTS = ("indices", "values", "soft_label")
 
@@ -36,13 +35,14 @@ class Rows:
         return int(self.soft.shape[0])
 
 
-def read_rows(files: Sequence[Path], *, num_features: int, num_classes: int) -> tuple[Rows, Rows]:
+def read_rows(files: Sequence[Folder], *, num_features: int, num_classes: int) -> tuple[Rows, Rows]:
     """Read featurized shards.
 
     Returns:
         the rows to train on and those held out.
     """
-    parts = [_read(pq.read_table(path, columns=[*_LISTS, "is_heldout"]), num_features, num_classes) for path in files]
+    tables = map_files(lambda path: read_table(path, [*_LISTS, "is_heldout"]), files)
+    parts = [_read(table, num_features, num_classes) for table in tables]
     if not parts:
         parts = [
             (
@@ -60,11 +60,10 @@ def read_rows(files: Sequence[Path], *, num_features: int, num_classes: int) -> 
     )
 
 
-def feature_bytes(files: Sequence[Path]) -> int:
+def feature_bytes(files: Sequence[Folder]) -> int:
     """Return what the features of these files take in memory, from their footers alone."""
     total = 0
-    for path in files:
-        footer = pq.read_metadata(path)
+    for footer in map_files(read_metadata, files):
         for group in range(footer.num_row_groups):
             for column in range(footer.num_columns):
                 chunk = footer.row_group(group).column(column)
@@ -73,9 +72,9 @@ def feature_bytes(files: Sequence[Path]) -> int:
     return total
 
 
-def num_rows(files: Sequence[Path]) -> int:
+def num_rows(files: Sequence[Folder]) -> int:
     """Return how many rows these files hold, from their footers alone."""
-    return sum(pq.read_metadata(path).num_rows for path in files)
+    return sum(footer.num_rows for footer in map_files(read_metadata, files))
 
 
 def _read(

@@ -25,6 +25,7 @@ from engine.task_parts import EndModelSpec
 from operators.commit import flush, no_room_named
 from operators.end_model import LinearModel
 from operators.features import FeatureSpec, Featurizer
+from operators.storage import Folder
 
 logger = logging.getLogger(__name__)
 
@@ -85,13 +86,14 @@ class Distillation:
 
 
 def distill(
-    feature_files: Sequence[Path],
+    feature_files: Sequence[Folder],
     *,
     spec: EndModelSpec,
     class_names: Sequence[str],
     seed: int,
     out: Path,
     facts: Mapping[str, Any],
+    shared: Folder | None = None,
 ) -> Distillation:
     """Train a model on soft labels and commit its folder.
 
@@ -105,6 +107,7 @@ def distill(
         seed: of the task, written into the model's config; training itself draws nothing.
         out: folder of the model; one that is there is replaced.
         facts: JSON values for config and model card, such as the task's name.
+        shared: folder that all nodes reach, for checkpoints of Ray Train; the one that `out` is in unless told.
 
     Raises:
         EngineError: there is no row to train on, or Ray Train failed.
@@ -119,7 +122,7 @@ def distill(
     trainer, workers, reason = choose_trainer(feature_files, spec)
     logger.info("distill: %d rows, trainer %s: %s", total, trainer, reason)
     job = Job(
-        files=tuple(Path(path).resolve() for path in feature_files),
+        files=tuple(path.resolve() if isinstance(path, Path) else path for path in feature_files),
         num_features=Featurizer(features).num_features,
         num_classes=len(class_names),
         regularization=tuple(sorted(set(spec.regularization), reverse=True)),
@@ -127,7 +130,7 @@ def distill(
     )
     out = Path(out)
     if trainer == "ray":
-        trained = train_on_ray(job, num_workers=workers, scratch=_beside(out.resolve(), "train"))
+        trained = train_on_ray(job, num_workers=workers, folder=shared or out.resolve().parent)
     else:
         trained = do_job(job, job.files, group=Alone(), progress=None, on_round=lambda _: None)
     chosen = trained.progress.choice.best
@@ -163,7 +166,7 @@ def feature_spec(spec: EndModelSpec) -> FeatureSpec:
     )
 
 
-def choose_trainer(feature_files: Sequence[Path], spec: EndModelSpec) -> tuple[str, int, str]:
+def choose_trainer(feature_files: Sequence[Folder], spec: EndModelSpec) -> tuple[str, int, str]:
     """Return the trainer, the number of its workers and the reason."""
     size = feature_bytes(feature_files)
     about = f"{size / 2**20:.0f} MiB of features"

@@ -166,7 +166,7 @@ def _tried(
 ) -> dict[str, Trial]:
     texts = sample_texts(
         corpus.shards,
-        folder=ctx.run.path,
+        folder=ctx.run.shards,
         digest=corpus.rows,
         text=ctx.task.columns.text,
         id_column=ctx.task.columns.id,

@@ -12,12 +12,10 @@ import math
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from engine.errors import LLMRefused
 from engine.prices import base_url
@@ -26,6 +24,7 @@ from engine.stages.corpus import Corpus
 from engine.stages.fit import Models
 from engine.stages.inputs import Input, Inputs
 from engine.stages.votes import Voted
+from engine.storage import keep_only
 from engine.synthesis.annotator import label_in, question
 from engine.synthesis.ledger import Ledger
 from engine.synthesis.llm import Completion, OpenAIModel, UnusableAnswer
@@ -34,6 +33,7 @@ from engine.task import LabelingTask
 from operators.annotate import ANNOTATION, PickShard, annotations_path, picked_path
 from operators.commit import commit_table
 from operators.schema import ABSTAIN
+from operators.storage import Folder, map_files, read_table
 
 _ROWS_A_BATCH = 16
 """For each request in flight: enough that the last of a batch leave few places idle, and little is in memory."""
@@ -59,11 +59,11 @@ def annotate(ctx: Context, corpus: Corpus, voted: Voted, models: Models) -> Anno
         BudgetReached, LLMError, ConfigError: as the language model; what is answered is kept.
     """
     start = time.perf_counter()
-    task, folder = ctx.task, ctx.run.path
+    task, folder = ctx.task, ctx.run.shards
     spec, model = task.annotate, task.language_model
     if not spec.wanted or model is None:
         ctx.run.forget("annotate")
-        ctx.run.keep_only("annotations", [])
+        keep_only(folder / "annotations", [])
         return None
     who = [model.provider, model.model, base_url(model), model.temperature]
     inputs = Inputs(
@@ -85,19 +85,19 @@ def annotate(ctx: Context, corpus: Corpus, voted: Voted, models: Models) -> Anno
         _pick(ctx, corpus, voted, models, name)
         picks = {key: picked_path(folder, key, name) for key in corpus.keys}
         cuts = {
-            kind: _cut([pq.read_table(path, columns=[kind]) for path in picks.values()], limit)
+            kind: _cut([read_table(path, columns=[kind]) for path in picks.values()], limit)
             for kind, limit in (("rest", spec.max_rows if spec.label_rest else 0), ("baseline", spec.baseline_rows))
         }
         ctx.watch.begin("annotate", len(missing))
-        with Ledger.open(folder / "completions.sqlite") as ledger:
+        with Ledger.open(ctx.run.path / "completions.sqlite") as ledger:
             answering = model.model_copy(update={"max_output_tokens": spec.max_output_tokens})
             with OpenAIModel(answering, ledger, task.budget) as llm:
                 size = _ROWS_A_BATCH * model.max_concurrency
                 for batch in _batches([shard.key for shard in missing], picks, cuts, size):
                     _answer(ctx, llm, batch, paths)
-        ctx.run.keep_only("annotations", paths.values())
-        facts = _facts([pq.read_table(path) for path in paths.values()])
-        ctx.run.keep_only("picked", [])
+        keep_only(folder / "annotations", paths.values())
+        facts = _facts(list(map_files(read_table, list(paths.values()))))
+        keep_only(folder / "picked", [])
         record = ctx.finish(inputs, since=start, rows=facts["rows"], result=facts)
     if record.result["faults"]:
         told = ", ".join(f"{n} {kind}" for kind, n in record.result["faults"].items())
@@ -107,9 +107,9 @@ def annotate(ctx: Context, corpus: Corpus, voted: Voted, models: Models) -> Anno
 
 def _pick(ctx: Context, corpus: Corpus, voted: Voted, models: Models, name: str) -> None:
     spec = ctx.task.annotate
-    missing = [s.to_json() for s in corpus.shards if not picked_path(ctx.run.path, s.key, name).exists()]
+    missing = [s.to_json() for s in corpus.shards if not picked_path(ctx.run.shards, s.key, name).exists()]
     args = {
-        "folder": str(ctx.run.path),
+        "folder": str(ctx.run.shards),
         "rows": corpus.rows,
         "text": ctx.task.columns.text,
         "id_column": ctx.task.columns.id,
@@ -133,13 +133,13 @@ def _cut(columns: Sequence[pa.Table], limit: int) -> float:
 
 
 def _batches(
-    keys: Sequence[str], picks: dict[str, Path], cuts: dict[str, float], size: int
+    keys: Sequence[str], picks: dict[str, Folder], cuts: dict[str, float], size: int
 ) -> Iterator[dict[str, list[dict[str, Any]]]]:
     """Give the rows to ask about, shard by shard, in batches of about `size`."""
     batch: dict[str, list[dict[str, Any]]] = {}
     for key in keys:
         rows = []
-        for row in pq.read_table(picks[key]).to_pylist():
+        for row in read_table(picks[key]).to_pylist():
             for kind, cut in cuts.items():
                 row[f"is_{kind}"] = row[kind] is not None and row[kind] <= cut
             if row["is_rest"] or row["is_baseline"]:
@@ -152,7 +152,7 @@ def _batches(
         yield batch
 
 
-def _answer(ctx: Context, llm: OpenAIModel, batch: dict[str, list[dict[str, Any]]], paths: dict[str, Path]) -> None:
+def _answer(ctx: Context, llm: OpenAIModel, batch: dict[str, list[dict[str, Any]]], paths: dict[str, Folder]) -> None:
     """Ask about the rows of a batch and commit its shards."""
     rows = [row for shard in batch.values() for row in shard]
     prompts = [question(ctx.task, row["text"]) for row in rows]

@@ -6,9 +6,6 @@ import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-
-import pyarrow.parquet as pq
 
 from engine.errors import ConfigError
 from engine.stages.context import Context
@@ -20,6 +17,7 @@ from operators.corpus.plan import Shard, plan_shards
 from operators.duplicates import ROWS_A_CLASS, FindDuplicateIds
 from operators.errors import InputError
 from operators.rows import IndexShard, RowCounts, SplitRule, read_counts, rows_path
+from operators.storage import Folder, map_files, names_in, read_schema
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,7 +100,7 @@ def index(ctx: Context) -> Corpus:
         ConfigError: an id stands in more than one row, or the train split is empty.
     """
     start = time.perf_counter()
-    task, folder = ctx.task, ctx.run.path
+    task, folder = ctx.task, ctx.run.shards
     unread: dict[str, str] | None = {} if task.data.on_bad_shard == "skip" else None
     shards = tuple(plan(task, skipped=unread))
     ctx.shards = {shard.key: shard for shard in shards}
@@ -134,7 +132,8 @@ def index(ctx: Context) -> Corpus:
             Input(name="which files cannot be read", value=unread),
         ),
     )
-    missing = [shard for shard in shards if not rows_path(folder, shard.key, rows).exists()]
+    present = names_in(folder / "rows")
+    missing = [shard for shard in shards if rows_path(folder, shard.key, rows).name not in present]
     known = ctx.run.record("index")
     bad: dict[str, str] = known.result["bad"] if known is not None and known.digest == inputs.digest else {}
     record = ctx.reuse(inputs, complete=all(shard.key in bad for shard in missing))
@@ -188,7 +187,7 @@ def _corpus(
     unread: dict[str, str] | None,
     *,
     counts: RowCounts | None,
-    folder: Path | None = None,
+    folder: Folder | None = None,
 ) -> Corpus:
     """Leave out the shards that could not be read, and count the others unless that was done."""
     good = tuple(shard for shard in shards if shard.key not in bad)
@@ -196,7 +195,8 @@ def _corpus(
         raise InputError(f"no part of the corpus could be read; the first: {next(iter(bad.values()))}")
     if counts is None:
         assert folder is not None  # the rows to count are there
-        counts = sum((read_counts(rows_path(folder, shard.key, rows)) for shard in good), start=RowCounts())
+        paths = [rows_path(folder, shard.key, rows) for shard in good]
+        counts = sum(map_files(read_counts, paths), start=RowCounts())
     skipped = dict(unread or {})
     for shard in shards:
         if shard.key in bad:
@@ -218,9 +218,9 @@ def _checked(ctx: Context, corpus: Corpus) -> Corpus:
 
 def _refuse_mixed_ids(ctx: Context, corpus: Corpus) -> None:
     kinds: dict[str, str] = {}
-    for shard in corpus.shards:
-        kind = str(pq.read_schema(rows_path(ctx.run.path, shard.key, corpus.rows)).field("id").type)
-        kinds.setdefault(kind, shard.pieces[0].path)
+    paths = [rows_path(ctx.run.shards, shard.key, corpus.rows) for shard in corpus.shards]
+    for shard, schema in zip(corpus.shards, map_files(read_schema, paths), strict=True):
+        kinds.setdefault(str(schema.field("id").type), shard.pieces[0].path)
     if len(kinds) > 1:
         found = " and ".join(f"{kind} in {path}" for kind, path in kinds.items())
         raise ConfigError(f"the ids in column {ctx.task.columns.id!r} are {found}; give all rows ids of one type")
@@ -229,7 +229,7 @@ def _refuse_mixed_ids(ctx: Context, corpus: Corpus) -> None:
 def _refuse_duplicates(ctx: Context, corpus: Corpus) -> None:
     classes = -(-corpus.counts.rows // ROWS_A_CLASS)
     args = {
-        "folder": str(ctx.run.path),
+        "folder": str(ctx.run.shards),
         "digest": corpus.rows,
         "shard_keys": corpus.keys,
         "num_classes": classes,

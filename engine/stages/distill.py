@@ -11,11 +11,13 @@ from typing import Any
 from engine.stages.context import Context
 from engine.stages.corpus import Corpus
 from engine.stages.inputs import Input, Inputs, given
+from engine.storage import for_workers, keep_only
 from engine.store import digest_of
 from engine.task import LabelingTask
 from operators.features import FeatureSpec
 from operators.featurize import FeaturizeShard, features_path
 from operators.predict import PredictShard, predictions_path
+from operators.storage import names_in
 
 MODEL_FILES = ("config.json", "model.safetensors")
 
@@ -42,8 +44,8 @@ def distill(ctx: Context, corpus: Corpus, labels: str) -> Distilled:
         EngineError: no row is left to train on.
     """
     start = time.perf_counter()
-    task, folder = ctx.task, ctx.run.path
-    model = folder / "model"
+    task, folder = ctx.task, ctx.run.shards
+    model = ctx.run.path / "model"
     spec = task.end_model
     settings = FeatureSpec(
         kind=spec.features,
@@ -79,7 +81,8 @@ def distill(ctx: Context, corpus: Corpus, labels: str) -> Distilled:
     record = ctx.reuse(inputs, complete=all((model / name).is_file() for name in MODEL_FILES))
     if record is None:
         paths = [features_path(folder, shard.key, features) for shard in corpus.shards]
-        missing = [s.to_json() for s, path in zip(corpus.shards, paths, strict=True) if not path.exists()]
+        present = names_in(folder / "features")
+        missing = [s.to_json() for s, path in zip(corpus.shards, paths, strict=True) if path.name not in present]
         args = {
             "folder": str(folder),
             "labels": labels,
@@ -110,8 +113,9 @@ def distill(ctx: Context, corpus: Corpus, labels: str) -> Distilled:
             seed=task.seed,
             out=model,
             facts=facts,
+            shared=folder,
         )
-        ctx.run.keep_only("features", paths)
+        keep_only(folder / "features", paths)
         record = ctx.finish(inputs, since=start, rows=done.num_rows, result=done.to_json())
     for warning in record.result.get("warnings", ()):
         ctx.warn(f"distilled model: {warning}")
@@ -128,13 +132,14 @@ def predict(ctx: Context, corpus: Corpus, model: Distilled) -> str:
     name = digest_of("predictions", 1, model.digest)
     parts = (Input(name="the distilled model", value=name, made_by=("distill",)), corpus.as_inputs()[1])
     inputs = Inputs(stage="predict", version=(), parts=parts)
-    paths = [predictions_path(ctx.run.path, shard.key, name) for shard in corpus.shards]
-    missing = [shard for shard, path in zip(corpus.shards, paths, strict=True) if not path.exists()]
+    paths = [predictions_path(ctx.run.shards, shard.key, name) for shard in corpus.shards]
+    present = names_in(ctx.run.shards / "predictions")
+    missing = [shard for shard, path in zip(corpus.shards, paths, strict=True) if path.name not in present]
     if ctx.reuse(inputs, complete=not missing) is not None:
         return name
     args = {
-        "model": str(model.folder),
-        "folder": str(ctx.run.path),
+        "model": for_workers(ctx.run, model.folder, digest=model.digest, names=MODEL_FILES),
+        "folder": str(ctx.run.shards),
         "text": ctx.task.columns.text,
         "id_column": ctx.task.columns.id,
         "digest": name,
@@ -149,7 +154,7 @@ def predict(ctx: Context, corpus: Corpus, model: Distilled) -> str:
         stateful=_encodes(ctx.task),
     ):
         rows += json.loads(result)["rows"]
-    ctx.run.keep_only("predictions", paths)
+    keep_only(ctx.run.shards / "predictions", paths)
     scope = f"{len(missing)} of {len(paths)} shards"
     ctx.finish(inputs, since=start, rows=rows, result={}, scope=scope)
     return name

@@ -61,7 +61,7 @@ def evaluate(
     record = ctx.reuse(inputs)
     if record is None:
         args = {
-            "folder": str(ctx.run.path),
+            "folder": str(ctx.run.shards),
             "rows": corpus.rows,
             "text": task.columns.text,
             "id_column": task.columns.id,

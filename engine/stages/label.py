@@ -12,8 +12,10 @@ from engine.stages.corpus import Corpus
 from engine.stages.fit import Models
 from engine.stages.inputs import Input, Inputs
 from engine.stages.votes import Voted
+from engine.storage import keep_only
 from engine.store import digest_of
 from operators.label import LabelCounts, LabelShard, labels_path, read_counts
+from operators.storage import map_files, names_in
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,13 +39,14 @@ def label(ctx: Context, corpus: Corpus, voted: Voted, models: Models, annotated:
     made_by = ("index", "fit") if taken is None else ("index", "fit", "annotate")
     parts = (Input(name="the label model", value=name, made_by=made_by), *corpus.as_inputs()[1:])
     inputs = Inputs(stage="label", version=(), parts=parts)
-    paths = {key: labels_path(ctx.run.path, key, name) for key in corpus.keys}
-    missing = [key for key, path in paths.items() if not path.exists()]
+    paths = {key: labels_path(ctx.run.shards, key, name) for key in corpus.keys}
+    present = names_in(ctx.run.shards / "labels")
+    missing = [key for key, path in paths.items() if path.name not in present]
     record = ctx.reuse(inputs, complete=not missing)
     if record is not None:
         return Labeled(digest=name, counts=LabelCounts.from_json(json.dumps(record.result["counts"])))
     args = {
-        "folder": str(ctx.run.path),
+        "folder": str(ctx.run.shards),
         "rows": corpus.rows,
         "program_keys": voted.keys,
         "evidence": models.chosen.evidence,
@@ -54,8 +57,8 @@ def label(ctx: Context, corpus: Corpus, voted: Voted, models: Models, annotated:
     for _ in ctx.stream("label", missing, LabelShard, step_args=args):
         pass
     # `labels/` is read as one dataset, so it holds the labels of this state of the run alone.
-    ctx.run.keep_only("labels", paths.values())
-    counts = sum((read_counts(paths[key]) for key in corpus.keys), start=LabelCounts.zero(ctx.task.num_classes))
+    keep_only(ctx.run.shards / "labels", paths.values())
+    counts = sum(map_files(read_counts, list(paths.values())), start=LabelCounts.zero(ctx.task.num_classes))
     files = [paths[key].name for key in corpus.keys]
     rows = sum(shard.num_rows for shard in corpus.shards if shard.key in set(missing))
     scope = f"{len(missing)} of {len(paths)} shards"

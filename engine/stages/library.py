@@ -16,12 +16,14 @@ from pathlib import Path
 from typing import Any
 
 from engine.errors import ConfigError
+from engine.storage import shards_of
 from engine.store import StageRecord
 from engine.synthesis.history import edits
 from engine.synthesis.programs import split
 from engine.task import LabelingTask
 from engine.task_file import read_task, task_from
 from operators.commit import commit
+from operators.storage import Folder
 
 _KEPT = re.compile(r"(.+)-[0-9a-f]{8}")
 
@@ -63,6 +65,11 @@ class Library:
     def own(self) -> bool:
         """Whether the run directory is where its programs live."""
         return self.folder == self.run / "programs"
+
+    @property
+    def shards(self) -> Folder:
+        """Where the run's shard files stand."""
+        return shards_of(self.run, self.content.get("storage"))
 
     def record(self, stage: str) -> StageRecord | None:
         """Return what the run knows of a stage."""

@@ -10,13 +10,17 @@ from typing import Any
 from cluster.session import connect
 from engine.errors import ConfigError
 from engine.stages.stream import Stream, Watch, num_actors
+from engine.storage import for_workers, keep_only, place_shards
 from engine.store import RunDirectory, digest_of
 from engine.task_parts import ShardSpec
 from operators.corpus.plan import plan_shards
 from operators.predict import PredictShard, predictions_path
+from operators.storage import names_in
 
 _PATIENCE_S = 300.0
 """Without a shard for so long, something is stuck."""
+
+_MODEL_FILES = ("config.json", "model.safetensors")
 
 
 def predict_files(
@@ -28,6 +32,7 @@ def predict_files(
     id_column: str | None,
     address: str | None,
     watch: Watch,
+    storage: str | None = None,
 ) -> dict[str, Any]:
     """Apply a model to a corpus, into `out/predictions`; see `engine.pipeline.predict_corpus`.
 
@@ -38,19 +43,22 @@ def predict_files(
     bounds = ShardSpec()
     columns = [text] if id_column is None else [text, id_column]
     shards = plan_shards(data, max_rows=bounds.max_rows, max_bytes=bounds.max_bytes, columns=columns)
-    name = digest_of("predictions", 1, _digest_of_model(model), text, id_column)
+    model_digest = _digest_of_model(model)
+    name = digest_of("predictions", 1, model_digest, text, id_column)
     with RunDirectory(out) as run:
         before = run.noted("data")
         if run.noted("task") is not None or before not in (None, list(data)):
             other = "a labeling run" if before is None else f"the predictions over {', '.join(before)}"
             raise ConfigError(f"{out}: holds {other}; name another folder with --out")
+        run.shards = place_shards(run, storage)
         run.note(model=str(model.resolve()), data=list(data))
-        paths = [predictions_path(run.path, shard.key, name) for shard in shards]
-        missing = [s.to_json() for s, path in zip(shards, paths, strict=True) if not path.exists()]
+        paths = [predictions_path(run.shards, shard.key, name) for shard in shards]
+        present = names_in(run.shards / "predictions")
+        missing = [s.to_json() for s, path in zip(shards, paths, strict=True) if path.name not in present]
         if missing:
             args = {
-                "model": str(model.resolve()),
-                "folder": str(run.path),
+                "model": for_workers(run, model, digest=model_digest, names=_MODEL_FILES),
+                "folder": str(run.shards),
                 "text": text,
                 "id_column": id_column,
                 "digest": name,
@@ -61,18 +69,18 @@ def predict_files(
                 actors = num_actors(session.num_cpus, len(missing))
                 for _ in stream(missing, PredictShard, step_args=args, num_actors=actors, patience_s=_PATIENCE_S):
                     pass
-        run.keep_only("predictions", paths)
+        keep_only(run.shards / "predictions", paths)
     return {
         "rows": sum(shard.num_rows for shard in shards),
         "shards": len(shards),
         "reused": len(shards) - len(missing),
-        "out": str(out),
+        "out": str(out) if run.shards == run.path else str(run.shards),
     }
 
 
 def _digest_of_model(model: Path) -> str:
     digest = hashlib.sha256()
-    for name in ("config.json", "model.safetensors"):
+    for name in _MODEL_FILES:
         path = model / name
         if not path.is_file():
             raise ConfigError(f"{model}: no distilled model, {name} is missing; a run writes one to its folder `model`")

@@ -99,7 +99,7 @@ def _votes(library: Library, old: str, new: str) -> VoteChanges | None:
     keys = [program_key(library.task, digest) for digest in (old, new)]
     if keys[0] == keys[1]:
         return None
-    store = VoteStore(library.run)
+    store = VoteStore(library.shards)
     names = {path.stem.rsplit("-", 1)[0] for path in (library.run / "votes").glob("*.parquet")}
     both = sorted(names - store.missing(sorted(names), keys).keys())
     if not both:

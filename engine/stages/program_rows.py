@@ -41,7 +41,7 @@ def voted_rows(library: Library, entry: Entry, *, count: int) -> Mapping[str, tu
         InputError: the corpus cannot be read.
     """
     key = "" if entry.digest is None else program_key(library.task, entry.digest)
-    store, skipped = VoteStore(library.run), dict[str, str]()
+    store, skipped = VoteStore(library.shards), dict[str, str]()
     shards = plan(library.task, skipped=skipped if library.task.data.on_bad_shard == "skip" else None)
     lacking = store.missing([shard.key for shard in shards], [key])
     shard = next((shard for shard in shards if shard.key not in lacking), None)

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from engine.reporting.parts import (
     Sample,
@@ -18,6 +17,7 @@ from engine.stages.corpus import Corpus
 from engine.stages.label import Labeled
 from operators.corpus.read import read_shard
 from operators.label import labels_path
+from operators.storage import read_table
 
 _SHARDS = 3
 _SAMPLES = 5
@@ -41,7 +41,7 @@ def pick(ctx: Context, corpus: Corpus, labeled: Labeled) -> Samples:
     for place in places:
         shard = corpus.shards[place]
         texts = read_shard(shard, text=ctx.task.columns.text, id=ctx.task.columns.id).column("text")
-        labels = pq.read_table(labels_path(ctx.run.path, shard.key, labeled.digest))
+        labels = read_table(labels_path(ctx.run.shards, shard.key, labeled.digest))
         confidence = labels.column("confidence").to_numpy()
         reasons = labels.column("reason").to_numpy(zero_copy_only=False)
         # What the annotator labeled has no confidence that could be compared.

@@ -15,6 +15,7 @@ from engine.stages.programs import ProgramSet
 from operators.apply import Applied, ApplyShard, actor_memory_bytes
 from operators.counts import Counts, CountShard, counts_path, total
 from operators.schema import Fault
+from operators.storage import names_in
 from operators.votes import Notes, VoteStore
 
 _LONG_S = 30.0
@@ -55,7 +56,7 @@ def apply(ctx: Context, corpus: Corpus, programs: ProgramSet) -> Voted:
         LabelModelError: every program was quarantined.
     """
     start = time.perf_counter()
-    folder, names = ctx.run.path, programs.named()
+    folder, names = ctx.run.shards, programs.named()
     parts = (*corpus.as_inputs(), programs.as_input(ctx.task))
     inputs = Inputs(stage="apply", version=(2,), parts=parts)
     store = VoteStore(folder)
@@ -112,9 +113,9 @@ def _compute(ctx: Context, corpus: Corpus, programs: ProgramSet, missing: dict[s
             rows[item] = shard.num_rows
     applied = []
     for keys, items in by_set.items():
-        VoteStore(ctx.run.path).declare(keys)
+        VoteStore(ctx.run.shards).declare(keys)
         args: dict[str, Any] = {
-            "folder": str(ctx.run.path),
+            "folder": str(ctx.run.shards),
             "rows": corpus.rows,
             "text": ctx.task.columns.text,
             "id_column": ctx.task.columns.id,
@@ -149,7 +150,7 @@ def _count(ctx: Context, corpus: Corpus, keys: tuple[str, ...]) -> None:
     shards = _uncounted(ctx, corpus, keys)
     if shards:
         args = {
-            "folder": str(ctx.run.path),
+            "folder": str(ctx.run.shards),
             "rows": corpus.rows,
             "program_keys": keys,
             "num_classes": ctx.task.num_classes,
@@ -159,14 +160,17 @@ def _count(ctx: Context, corpus: Corpus, keys: tuple[str, ...]) -> None:
 
 
 def _uncounted(ctx: Context, corpus: Corpus, keys: tuple[str, ...]) -> list[str]:
-    folder, rows = ctx.run.path, corpus.rows
+    folder, rows = ctx.run.shards, corpus.rows
+    present = names_in(folder / "counts")
     return [
-        key for key in dict.fromkeys(corpus.keys) if not counts_path(folder, key, rows=rows, program_keys=keys).exists()
+        key
+        for key in dict.fromkeys(corpus.keys)
+        if counts_path(folder, key, rows=rows, program_keys=keys).name not in present
     ]
 
 
 def _total(ctx: Context, corpus: Corpus, keys: tuple[str, ...]) -> Counts:
-    return total(ctx.run.path, corpus.keys, rows=corpus.rows, program_keys=keys, num_classes=ctx.task.num_classes)
+    return total(ctx.run.shards, corpus.keys, rows=corpus.rows, program_keys=keys, num_classes=ctx.task.num_classes)
 
 
 def _outcome(programs: ProgramSet, every: Counts, notes: Notes) -> dict[str, Any]:

@@ -7,6 +7,8 @@ modification, and what was computed from it stands.
 from __future__ import annotations
 
 import hashlib
+import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,42 +18,41 @@ import pyarrow.parquet as pq
 
 from operators.commit import commit, no_room_named
 from operators.errors import InputError
+from operators.storage import Folder
 
 _ROWS = 16_384
 """Of a row group; small enough to be a shard, so that no row group is decoded twice."""
 
 
-def to_parquet(data: Any, folder: Path) -> list[str]:
+def to_parquet(data: Any, folder: Folder) -> list[str]:
     """Write data to a folder, unless the same data is there.
 
     A Ray dataset comes in the order in which it gives its rows; one without a fixed order needs an id column.
 
     Args:
         data: a pandas.DataFrame (its index is dropped), a pyarrow.Table, a datasets.Dataset or a ray.data.Dataset.
-        folder: of the run.
+        folder: where the workers can read it.
 
     Returns:
-        the paths of the files.
+        the paths or URLs of the files.
 
     Raises:
         InputError: `data` is something else, or is a value of a type that Parquet does not have.
     """
-    attempt = folder / "data.tmp"
-    try:
-        with no_room_named(folder):
-            folder.mkdir(parents=True, exist_ok=True)
+    with no_room_named(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        # Beside the file where that is a disk, as there may be much of it.
+        beside = folder if isinstance(folder, Path) else None
+        for stale in () if beside is None else beside.glob("data.tmp-*"):
+            shutil.rmtree(stale)
+        with tempfile.TemporaryDirectory(prefix="data.tmp-", dir=beside) as scratch:
+            attempt = Path(scratch) / "data"
             _write(data, attempt)
-        with attempt.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()[:16]
-        path = folder / f"{digest}.parquet"
-        commit(path, lambda beside: _move(attempt, beside))
-    finally:
-        attempt.unlink(missing_ok=True)
+            with attempt.open("rb") as file:
+                digest = hashlib.file_digest(file, "sha256").hexdigest()[:16]
+            path = folder / f"{digest}.parquet"
+            commit(path, lambda place: shutil.move(attempt, place))
     return [str(path)]
-
-
-def _move(attempt: Path, path: Path) -> None:
-    attempt.replace(path)
 
 
 def _write(data: Any, path: Path) -> None:

@@ -64,17 +64,6 @@ def test_json_of_a_run_is_strict(tmp_path: Path):
             run.read_json("y.json")
 
 
-def test_only_the_wanted_files_of_a_folder_stay(tmp_path: Path):
-    """Results of an earlier state of the run leave the folder that users read as one dataset."""
-    with RunDirectory(tmp_path / "run") as run:
-        folder = run.path / "labels"
-        folder.mkdir()
-        for name in ("old", "new"):
-            (folder / name).write_text(name, encoding="utf-8")
-        run.keep_only("labels", [folder / "new"])
-        assert [path.name for path in folder.iterdir()] == ["new"]
-
-
 def test_digest_depends_on_every_part_and_on_nothing_else():
     """Equal parts give equal digests whatever the order of keys; any change gives another."""
     assert digest_of("a", {"x": 1, "y": 2}) == digest_of("a", {"y": 2, "x": 1})
