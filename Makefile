@@ -23,11 +23,13 @@ demo: install
 	$(BIN)/alchemist run examples/imdb/task.yaml --out runs/imdb
 
 test: install
-	$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadscope -m "not slow and not gpu and not network"
-	$(BIN)/python -m pytest -n $(TEST_WORKERS) -m "slow and not gpu and not network"
+	$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadscope -m "not slow and not gpu and not network and not cluster"
+	$(BIN)/python -m pytest -n $(TEST_WORKERS) -m "slow and not gpu and not network and not cluster"
 
-# GPU and network tests skip themselves with a reason where there is none.
+# With those that take minutes: several nodes, an object store, many kills. GPU and network tests skip themselves with
+# a reason where there is none.
 test-all: install
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable ".[cluster-tests]"
 	$(BIN)/python -m pytest
 
 lint: install
