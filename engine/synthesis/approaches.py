@@ -66,7 +66,11 @@ _PLAIN_LEANS = (
     "Keep thresholds strict, so that only clear cases are decided.",
 )
 
-_BY_KIND = {"text": (APPROACHES, LEANS), "record": (_FOR_RECORDS, _PLAIN_LEANS), "image_scores": (_FOR_SCORES, _PLAIN_LEANS)}
+_BY_KIND = {
+    "text": (APPROACHES, LEANS),
+    "record": (_FOR_RECORDS, _PLAIN_LEANS),
+    "image_scores": (_FOR_SCORES, _PLAIN_LEANS),
+}
 
 
 def approach(kind: str, *, variant: int) -> tuple[str, str]:

@@ -59,7 +59,7 @@ def quoted(text: str) -> str:
     return "\n".join(lines)
 
 
-_environment.filters["quoted"] = quoted
+_environment.filters |= {"quoted": quoted, "literal": repr}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
