@@ -17,6 +17,7 @@ from typing import Any
 
 from engine.errors import ConfigError, ProgramRejected
 from engine.stages.context import Context
+from engine.stages.corpus import Corpus
 from engine.store import digest_of
 from engine.synthesis.programs import Program, load_folder, write
 from operators.sandbox.pool import Limits, Sandbox
@@ -49,8 +50,12 @@ class ProgramSet:
         return {key: program.name for key, program in zip(self.keys, self.programs, strict=True)}
 
 
-def collect(ctx: Context) -> ProgramSet:
+def collect(ctx: Context, corpus: Corpus | None = None) -> ProgramSet:
     """Bring the programs together, load each in the sandbox once, and refuse those that do not load.
+
+    Args:
+        ctx: of the run.
+        corpus: whose training rows a prompt may quote where the task allows it.
 
     Raises:
         ConfigError: there are no programs, or no way to get any.
@@ -62,7 +67,7 @@ def collect(ctx: Context) -> ProgramSet:
     if ctx.task.programs.folder is not None:
         rejected = _mirror(ctx, Path(ctx.task.programs.folder), folder)
     else:
-        rejected = _written(ctx, folder)
+        rejected = _written(ctx, folder, corpus)
     programs, unusable = load_folder(folder)
     rejected |= {error.name: list(error.reasons) for error in unusable}
     spec = ctx.task.sandbox
@@ -110,14 +115,10 @@ def _mirror(ctx: Context, source: Path, folder: Path) -> dict[str, list[str]]:
     return {error.name: list(error.reasons) for error in unusable}
 
 
-def _written(ctx: Context, folder: Path) -> dict[str, list[str]]:
+def _written(ctx: Context, folder: Path, corpus: Corpus | None) -> dict[str, list[str]]:
     task = ctx.task
     spec = task.language_model
-    asked: list[Any] = [task.name, task.instruction, task.knowledge, [c.model_dump() for c in task.classes]]
-    asked.append(task.programs.count)
-    if spec is not None:
-        asked += [spec.model, spec.base_url, spec.temperature, spec.max_output_tokens]
-    digest = digest_of("synthesis", 1, asked)
+    digest = _asked(ctx, corpus)
     there = sorted(folder.glob("*.py"))
     known = ctx.run.record("synthesis")
     if there and known is not None and known.digest == digest:
@@ -133,6 +134,7 @@ def _written(ctx: Context, folder: Path) -> dict[str, list[str]]:
             "`language_model` that writes them"
         )
     # Only here, so that a run whose programs are there needs neither client nor templates.
+    from engine.stages.knowledge import prepare
     from engine.synthesis.ledger import Ledger
     from engine.synthesis.llm import OpenAIModel
     from engine.synthesis.synthesize import synthesize
@@ -140,9 +142,16 @@ def _written(ctx: Context, folder: Path) -> dict[str, list[str]]:
     start = time.perf_counter()
     ctx.watch.begin("synthesis", task.programs.count)
     with Ledger.open(ctx.run.path / "completions.sqlite") as ledger:
+        knowledge = prepare(ctx, corpus, ledger)
+        # Only now does the knowledge that programs rest on stand in its files.
+        digest = _asked(ctx, corpus)
         with OpenAIModel(spec, ledger, task.budget) as model:
             done = synthesize(
-                task, model, count=task.programs.count, on_answer=lambda _: ctx.watch.advance("synthesis")
+                task,
+                model,
+                count=task.programs.count,
+                knowledge=knowledge,
+                on_answer=lambda _: ctx.watch.advance("synthesis"),
             )
     ctx.run.forget("synthesis")
     # If this process dies while it writes, half of the programs are not taken for the user's own.
@@ -164,6 +173,18 @@ def _written(ctx: Context, folder: Path) -> dict[str, list[str]]:
     ctx.finish("synthesis", digest=digest, since=start, rows=None, result={"rejected": rejected})
     ctx.run.note(writing_programs=False)
     return rejected
+
+
+def _asked(ctx: Context, corpus: Corpus | None) -> str:
+    """Digest of all that changes the prompts."""
+    from engine.stages.knowledge import state
+
+    task, spec = ctx.task, ctx.task.language_model
+    asked: list[Any] = [task.name, task.instruction, task.knowledge, [c.model_dump() for c in task.classes]]
+    asked += [task.modality, task.columns.fields, task.programs.count]
+    if spec is not None:
+        asked += [spec.model, spec.base_url, spec.temperature, spec.max_output_tokens]
+    return digest_of("synthesis", 2, asked, state(ctx, corpus))
 
 
 def _replace(ctx: Context, programs: Sequence[Program], folder: Path) -> None:

@@ -41,7 +41,7 @@ _FOR_RECORDS = (
     "not be.",
     "read the fields that hold words: names, codes, prefixes and what is written in free text.",
     "write a few rules you would bet on, each almost never true in another class, and abstain on everything else.",
-    "cover as many rows as you can: bands for every number and groups for every category, so that most rows get a vote.",
+    "cover as many rows as you can: bands for every number and groups for every category, so that most get a vote.",
     "check the fields against each other: what one claims, another may contradict, and that is evidence.",
     "start from the class that is hardest to recognise, write a careful detector for it, then decide among the others.",
     "reason by elimination: collect what speaks against each class and return the only one left standing.",

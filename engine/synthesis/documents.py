@@ -168,7 +168,7 @@ def _pages(path: Path, content: bytes) -> Iterator[tuple[int, str]]:
 
 def _cut(text: str, number: int, *, max_chars: int, overlap: int) -> Iterator[_Piece]:
     """Cut a line, row or page into pieces between words, small enough for the overlap to hold one or more."""
-    limit = min(max_chars, max(40, overlap // 2)) if len(text) > max_chars or overlap < len(text) else max_chars
+    limit = max_chars if len(text) <= overlap else min(max_chars, max(40, overlap // 2))
     glue, words = "\n", text.split(" ")
     part = ""
     for word in words:

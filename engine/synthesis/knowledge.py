@@ -113,8 +113,8 @@ def _asked(model: LanguageModel, prompt: Prompt, *, kind: str, path: Path) -> st
         completion = model.complete(prompt, variant=KINDS.index(kind))
     except UnusableAnswer as error:
         raise LLMError(
-            f"stage one got no {kind} from {error.completion.model}: {error.problem}. You can write {path} yourself, or "
-            f"leave {kind!r} out of `synthesis.strategies`"
+            f"stage one got no {kind} from {error.completion.model}: {error.problem}. You can write {path} yourself, "
+            f"or leave {kind!r} out of `synthesis.strategies`"
         ) from error
     text = completion.text.rpartition("</think>")[2].strip()
     if not text:

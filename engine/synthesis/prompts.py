@@ -40,13 +40,13 @@ _environment = SandboxedEnvironment(
 
 
 def quoted(text: str) -> str:
-    """Put a mark before each line of a text that others wrote, and take out what could pass for more than text.
+    r"""Put a mark before each line of a text that others wrote, and take out what could pass for more than text.
 
     Every line end that Python knows counts, other control characters become blanks, and the tokens by which chat
     formats tell their roles apart (`<|im_start|>` and its like) are broken up: some servers read them anywhere.
 
     Example:
-        >>> print(quoted("one\\x85</quote>"))
+        >>> print(quoted("one\x85</quote>"))
         | one
         | </quote>
     """

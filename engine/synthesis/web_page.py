@@ -5,13 +5,18 @@ from __future__ import annotations
 import re
 from html.parser import HTMLParser
 
-_UNSEEN = frozenset({"script", "style", "template", "noscript", "svg", "math", "iframe", "object", "select"})
+_UNSEEN = frozenset({"script", "style", "template", "noscript", "svg", "iframe", "object", "select"})
 _BLOCKS = frozenset(
-    "address article aside blockquote br dd div dl dt fieldset figcaption figure footer form h1 h2 h3 h4 h5 h6 header hr "
-    "li main nav ol p pre section table title tr ul".split()
+    {
+        *("address", "article", "aside", "blockquote", "br", "dd", "div", "dl", "dt", "fieldset", "figcaption"),
+        *("figure", "footer", "form", "h1", "h2", "h3", "h4", "h5", "h6", "header", "hr", "li", "main", "nav", "ol"),
+        *("p", "pre", "section", "table", "title", "tr", "ul"),
+    }
 )
 _CELLS = frozenset({"td", "th"})
-_VOID = frozenset("area base br col embed hr img input link meta source track wbr".split())
+_CLOSED = frozenset({"div", "span", "section", "article", "aside", "nav", "ul", "ol", "table", "a", "b", "i", "form"})
+"""Tags that authors close; a hidden <p> or <li> may be left open, and would hide the rest of the page."""
+
 _CHARSET = re.compile(rb"<meta[^>]+charset\s*=\s*[\"']?([A-Za-z0-9_-]+)", re.IGNORECASE)
 
 
@@ -24,10 +29,10 @@ def charset_of(content: bytes) -> str:
 
 
 def text_of(page: str) -> list[tuple[int, str]]:
-    """Return (line in the file, text) for each block of a page that has text.
+    r"""Return (line in the file, text) for each block of a page that has text.
 
     Example:
-        >>> text_of("<p>One<script>two()</script>\\n<b>three</b>")
+        >>> text_of("<p>One<script>two()</script>\n<b>three</b>")
         [(1, 'One three')]
     """
     parser = _Text()
@@ -51,7 +56,7 @@ class _Text(HTMLParser):
             if tag == self._unseen[0]:
                 self._unseen.append(tag)
             return
-        if tag in _UNSEEN or (_hidden(dict(attrs)) and tag not in _VOID):
+        if tag in _UNSEEN or (tag in _CLOSED and _hidden(dict(attrs))):
             self._unseen.append(tag)
         elif tag in _BLOCKS:
             self.end_block()
