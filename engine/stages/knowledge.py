@@ -120,7 +120,7 @@ def _rows(ctx: Context, corpus: Corpus | None) -> dict[str, str]:
         num_rows=spec.show_rows,
     ).to_pylist()
     ctx.warn(
-        f"`synthesis.show_rows` is {spec.show_rows}: prompts quote {len(texts)} training rows, so these rows leave this "
+        f"`synthesis.show_rows` is {spec.show_rows}: prompts quote {len(texts)} training rows, so these leave this "
         "machine for the language model; test rows never do"
     )
     return {ROWS: "\n".join(f"- {_clipped(text)}" for text in texts)} if texts else {}

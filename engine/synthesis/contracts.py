@@ -39,6 +39,11 @@ class Contract:
         """What a row is called in a sentence."""
         return {"text": "text", "record": "table", "image_scores": "image"}[self.kind]
 
+    @property
+    def thing(self) -> str:
+        """What a vote may depend on."""
+        return {"text": "text", "record": "row", "image_scores": "image"}[self.kind]
+
 
 TEXT = Contract(kind="text", argument="text", type="str", example=repr("the first words of a row ..."))
 

@@ -150,7 +150,17 @@ def _pages(path: Path, content: bytes) -> Iterator[tuple[int, str]]:
             f"{path}: PDF is read with the extra `rag`; pip install 'alchemist-labeling[rag]', or save it as text"
         ) from error
     # Damaged files break pypdf in many ways; each is a file that cannot be read.
-    broken = (PyPdfError, ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError, OSError)
+    broken = (
+        PyPdfError,
+        ValueError,
+        KeyError,
+        IndexError,
+        TypeError,
+        AttributeError,
+        NotImplementedError,
+        RecursionError,
+        OSError,
+    )
     try:
         reader = PdfReader(io.BytesIO(content))
         if reader.is_encrypted and not reader.decrypt(""):
@@ -168,7 +178,7 @@ def _pages(path: Path, content: bytes) -> Iterator[tuple[int, str]]:
 
 def _cut(text: str, number: int, *, max_chars: int, overlap: int) -> Iterator[_Piece]:
     """Cut a line, row or page into pieces between words, small enough for the overlap to hold one or more."""
-    limit = max_chars if len(text) <= overlap else min(max_chars, max(40, overlap // 2))
+    limit = max_chars if len(text) <= (overlap or max_chars) else min(max_chars, max(40, overlap // 2))
     glue, words = "\n", text.split(" ")
     part = ""
     for word in words:
