@@ -45,7 +45,7 @@ def sources(path: Path, *, max_chars: int = 100, overlap: int = 0) -> list[tuple
 def test_text_is_cut_between_lines_and_cites_them(tmp_path: Path) -> None:
     """A passage holds whole lines while they fit, and says which."""
     path = tmp_path / "notes.md"
-    path.write_bytes(b"\xef\xbb\xbf# Spam\r\n\r\nLinks are telling.\r\n" + b"Offers too. " * 8 + b"\r\nEnd.\r\n")
+    path.write_bytes(b"\xef\xbb\xbf# Spam\r\n\r\nLinks are telling.\r\n" + b"Offers too. " * 8 + b"\r\nThe end.\r\n")
     found = sources(path)
     assert found[0] == ("notes.md, lines 1-3", "# Spam\nLinks are telling.")
     assert found[1][0] == "notes.md, line 4"
