@@ -43,7 +43,7 @@ class LabelingTask(TaskModel):
     """
 
     name: Name
-    modality: Literal["text"] = "text"
+    modality: Literal["text", "record"] = "text"
     data: DataSpec
     columns: Columns = Columns()
     classes: Annotated[tuple[ClassSpec, ...], Field(min_length=2, max_length=MAX_CLASSES)]
@@ -89,8 +89,20 @@ class LabelingTask(TaskModel):
                 "`budget.money` needs `language_model.price`, else no request can be checked against it; "
                 "give the price, or a budget in tokens"
             )
+        self._check_fields()
         self._check_knowledge_model()
         return self
+
+    def _check_fields(self) -> None:
+        columns = self.columns
+        if (self.modality == "record") != bool(columns.fields):
+            raise ValueError(
+                "`modality: record` and `columns.fields`, the columns that programs are given, go together; got "
+                f"`modality: {self.modality}` and the fields {list(columns.fields)}"
+            )
+        secret = sorted({columns.gold, columns.group} & set(columns.fields))
+        if secret:
+            raise ValueError(f"{secret[0]!r} is read by the evaluation alone, so it cannot be among `columns.fields`")
 
     def _check_knowledge_model(self) -> None:
         other = self.synthesis.knowledge_model

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from operators.corpus.plan import Shard
 from operators.corpus.read import read_shard
+from operators.corpus.records import Fields
 from operators.counts import CountShard
 from operators.sandbox.pool import Limits, Sandbox
 from operators.votes import Notes, VoteStore
@@ -60,7 +61,7 @@ class ApplyShard:
         *,
         folder: str,
         rows: str,
-        text: str,
+        text: str | Fields,
         id_column: str | None,
         sources: Sequence[str],
         program_keys: Sequence[str],

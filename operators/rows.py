@@ -22,6 +22,7 @@ import pyarrow.parquet as pq
 from operators.commit import commit_table
 from operators.corpus.plan import Shard
 from operators.corpus.read import read_shard
+from operators.corpus.records import Fields
 from operators.errors import InputError
 
 _COUNTS = b"row_counts"
@@ -76,7 +77,7 @@ class IndexShard:
         *,
         folder: str,
         digest: str,
-        text: str,
+        text: str | Fields,
         id_column: str | None,
         split: SplitRule,
         skip_bad: bool = False,

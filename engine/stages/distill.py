@@ -10,6 +10,7 @@ from typing import Any
 
 from engine.stages.context import Context
 from engine.stages.corpus import Corpus
+from engine.stages.rows import text_key, text_of
 from engine.store import digest_of
 from engine.task import LabelingTask
 from operators.features import FeatureSpec
@@ -50,7 +51,7 @@ def distill(ctx: Context, corpus: Corpus, labels: str) -> Distilled:
         num_features_log2=spec.num_features_log2,
         max_ngram=spec.max_ngram,
     )
-    features = digest_of("features", 1, labels, task.columns.text, asdict(settings))
+    features = digest_of("features", 1, labels, text_key(task), asdict(settings))
     facts = {"task": task.name, "instruction": task.instruction}
     digest = digest_of("distill", 1, features, corpus.keys, spec.model_dump(), task.class_names, task.seed, facts)
     record = ctx.reuse("distill", digest, complete=all((model / name).is_file() for name in MODEL_FILES))
@@ -60,7 +61,7 @@ def distill(ctx: Context, corpus: Corpus, labels: str) -> Distilled:
         args = {
             "folder": str(folder),
             "labels": labels,
-            "text": task.columns.text,
+            "text": text_of(task),
             "id_column": task.columns.id,
             "features": settings,
             "digest": features,
@@ -111,7 +112,7 @@ def predict(ctx: Context, corpus: Corpus, model: Distilled) -> str:
     args = {
         "model": str(model.folder),
         "folder": str(ctx.run.path),
-        "text": ctx.task.columns.text,
+        "text": text_of(ctx.task),
         "id_column": ctx.task.columns.id,
         "digest": name,
     }

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from engine.stages.context import Context
 from engine.stages.corpus import Corpus
 from engine.stages.fit import Models
+from engine.stages.rows import text_of
 from engine.stages.votes import Voted
 from engine.store import digest_of
 from operators.evaluate import EvaluateShard, Judged
@@ -48,7 +49,7 @@ def evaluate(ctx: Context, corpus: Corpus, voted: Voted, models: Models, *, pred
         args = {
             "folder": str(ctx.run.path),
             "rows": corpus.rows,
-            "text": task.columns.text,
+            "text": text_of(task),
             "id_column": task.columns.id,
             "gold": task.columns.gold,
             "group": task.columns.group,

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from engine.stages.context import Context
 from engine.stages.corpus import Corpus
+from engine.stages.rows import text_of
 from engine.synthesis.knowledge import gather
 from engine.synthesis.strategies import DOCUMENTS, ROWS
 from engine.task import LabelingTask
@@ -115,7 +116,7 @@ def _rows(ctx: Context, corpus: Corpus | None) -> dict[str, str]:
         corpus.shards,
         folder=ctx.run.path,
         digest=corpus.rows,
-        text=ctx.task.columns.text,
+        text=text_of(ctx.task),
         id_column=ctx.task.columns.id,
         num_rows=spec.show_rows,
     ).to_pylist()

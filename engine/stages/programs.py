@@ -18,6 +18,7 @@ from typing import Any
 from engine.errors import ConfigError, ProgramRejected
 from engine.stages.context import Context
 from engine.stages.corpus import Corpus
+from engine.stages.rows import seen_key
 from engine.store import digest_of
 from engine.synthesis.programs import Program, load_folder, write
 from operators.sandbox.pool import Limits, Sandbox
@@ -71,7 +72,10 @@ def collect(ctx: Context, corpus: Corpus | None = None) -> ProgramSet:
     programs, unusable = load_folder(folder)
     rejected |= {error.name: list(error.reasons) for error in unusable}
     spec = ctx.task.sandbox
-    limits = Limits(**spec.model_dump(exclude={"group_size", "programs_may_harm_this_machine"}))
+    limits = Limits(
+        **spec.model_dump(exclude={"group_size", "programs_may_harm_this_machine"}),
+        records=ctx.task.modality == "record",
+    )
     with Sandbox([p.source for p in programs], num_classes=ctx.task.num_classes, limits=limits) as sandbox:
         outcome = sandbox.run([], seed=0)
         level, layers, missing = sandbox.level, sandbox.layers, sandbox.missing
@@ -87,7 +91,7 @@ def collect(ctx: Context, corpus: Corpus | None = None) -> ProgramSet:
         ctx.warn(f"program {name} is rejected: {'; '.join(reasons)}")
     if not usable:
         raise ProgramRejected(", ".join(rejected), tuple(r for reasons in rejected.values() for r in reasons))
-    context = [ctx.task.num_classes, ctx.task.columns.text, limits.row_timeout_s, limits.memory_bytes]
+    context = [ctx.task.num_classes, seen_key(ctx.task), limits.row_timeout_s, limits.memory_bytes]
     keys = tuple(digest_of("program", 1, program.digest, context) for program in usable)
     # So that whoever reads votes/ can tell whose column is whose.
     ctx.run.note(programs={program.name: key for program, key in zip(usable, keys, strict=True)})

@@ -11,6 +11,7 @@ from engine.errors import LabelModelError
 from engine.stages.context import Context
 from engine.stages.corpus import Corpus
 from engine.stages.programs import ProgramSet
+from engine.stages.rows import seen_by_programs
 from engine.store import digest_of
 from operators.apply import Applied, ApplyShard, actor_memory_bytes
 from operators.counts import Counts, CountShard, counts_path, total
@@ -106,7 +107,7 @@ def _compute(ctx: Context, corpus: Corpus, programs: ProgramSet, missing: dict[s
         args: dict[str, Any] = {
             "folder": str(ctx.run.path),
             "rows": corpus.rows,
-            "text": ctx.task.columns.text,
+            "text": seen_by_programs(ctx.task),
             "id_column": ctx.task.columns.id,
             "sources": [source[key] for key in keys],
             "program_keys": keys,

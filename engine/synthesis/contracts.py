@@ -88,7 +88,7 @@ def image_contract(descriptions: Sequence[str]) -> Contract:
 
 def contract_of(task: LabelingTask) -> Contract:
     """Return the contract of a task's rows."""
-    return TEXT
+    return record_contract(task.columns.fields) if task.modality == "record" else TEXT
 
 
 def _example(words: str) -> str:
