@@ -100,7 +100,7 @@ class LabelingTask(TaskModel):
                 "`modality: record` and `columns.fields`, the columns that programs are given, go together; got "
                 f"`modality: {self.modality}` and the fields {list(columns.fields)}"
             )
-        secret = sorted({columns.gold, columns.group} & set(columns.fields))
+        secret = [name for name in (columns.gold, columns.group) if name in columns.fields]
         if secret:
             raise ValueError(f"{secret[0]!r} is read by the evaluation alone, so it cannot be among `columns.fields`")
 

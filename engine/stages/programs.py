@@ -71,11 +71,8 @@ def collect(ctx: Context, corpus: Corpus | None = None) -> ProgramSet:
         rejected = _written(ctx, folder, corpus)
     programs, unusable = load_folder(folder)
     rejected |= {error.name: list(error.reasons) for error in unusable}
-    spec = ctx.task.sandbox
-    limits = Limits(
-        **spec.model_dump(exclude={"group_size", "programs_may_harm_this_machine"}),
-        records=ctx.task.modality == "record",
-    )
+    terms = ctx.task.sandbox.model_dump(exclude={"group_size", "programs_may_harm_this_machine"})
+    limits = Limits(**terms, records=ctx.task.modality == "record")
     with Sandbox([p.source for p in programs], num_classes=ctx.task.num_classes, limits=limits) as sandbox:
         outcome = sandbox.run([], seed=0)
         level, layers, missing = sandbox.level, sandbox.layers, sandbox.missing

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -51,10 +52,11 @@ def test_a_table_is_labeled_and_distilled(tmp_path: Path) -> None:
     for name, source in PROGRAMS.items():
         (tmp_path / "programs" / f"{name}.py").write_text(source)
     (tmp_path / "task.yaml").write_text(TASK)
-    report = run(read_task(tmp_path / "task.yaml"), out=tmp_path / "run")
-    assert report.rows == 600
-    assert report.metrics is not None
-    assert {p.name for p in report.programs} == set(PROGRAMS)
-    assert not any(p.faults for p in report.programs)
-    assert report.metrics["label_model"].accuracy > 0.85
-    assert report.metrics["end_model"].accuracy > 0.75
+    run(read_task(tmp_path / "task.yaml"), out=tmp_path / "run")
+    report = json.loads((tmp_path / "run" / "report.json").read_text())
+    assert report["rows"] == 600
+    assert {program["name"] for program in report["programs"]} == set(PROGRAMS)
+    assert not any(program["faults"] for program in report["programs"])
+    assert report["metrics"]["label_model"]["accuracy"] > 0.85
+    assert report["metrics"]["end_model"]["accuracy"] > 0.75
+    assert report["samples"]["most_certain"][0]["text"].startswith("income: ")
