@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from engine.synthesis_spec import SynthesisSpec
 from engine.task_parts import (
     AdmissionSpec,
     Budget,
@@ -22,7 +23,6 @@ from engine.task_parts import (
     ProgramsSpec,
     SandboxSpec,
     ShardSpec,
-    SynthesisSpec,
     TaskModel,
 )
 from operators.schema import MAX_CLASSES

@@ -179,3 +179,26 @@ def test_a_money_budget_needs_the_price_of_both_models() -> None:
         task(language_model=model, synthesis=euro, budget={"money": 1})
     with pytest.raises(ValueError, match="beside a `language_model`"):
         task(synthesis=two)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"modality": "record"}, "go together"),
+        ({"columns": {"fields": ["age"]}}, "go together"),
+        ({"modality": "record", "columns": {"fields": ["age", "y"], "gold": "y"}}, "evaluation alone"),
+        ({"modality": "record", "columns": {"fields": ["age", "age"]}}, "named once"),
+    ],
+)
+def test_fields_go_with_records_and_never_hold_gold(changes: dict[str, object], message: str) -> None:
+    """A gold column among the fields would hand the answers to the programs."""
+    with pytest.raises(ValueError, match=message):
+        task(**changes)
+
+
+def test_a_record_task_asks_for_programs_that_take_dicts() -> None:
+    """The contract follows from the task file."""
+    records = task(modality="record", columns={"fields": {"age": "int", "city": ""}})
+    (prompt,) = prompts_for(records, count=1, knowledge={})
+    assert "def label_function(row: dict) -> int:" in prompt.user
+    assert "  'age': int\n" in prompt.user
