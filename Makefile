@@ -15,7 +15,7 @@ $(VENV)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet "uv>=0.5"
 	$(BIN)/uv pip install --quiet --python $(BIN)/python $(if $(WHEELS),--find-links $(WHEELS)) \
-	  --constraint constraints.txt --editable ".[demo,image,dev]"
+	  --constraint constraints.txt --editable ".[demo,image,rag,dev]"
 	touch $@
 
 demo: install

@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from engine.prices import price_of, why_unknown
+from engine.synthesis_spec import SynthesisSpec
 from engine.task_annotate import AnnotateSpec
 from engine.task_parts import (
     AdmissionSpec,
@@ -45,7 +46,7 @@ class LabelingTask(TaskModel):
     """
 
     name: Name
-    modality: Literal["text"] = "text"
+    modality: Literal["text", "record"] = "text"
     data: DataSpec
     columns: Columns = Columns()
     classes: Annotated[tuple[ClassSpec, ...], Field(min_length=2, max_length=MAX_CLASSES)]
@@ -55,6 +56,7 @@ class LabelingTask(TaskModel):
     class_balance: Literal["estimate"] | dict[str, float] = "estimate"
     programs: ProgramsSpec = ProgramsSpec()
     language_model: LanguageModelSpec | None = None
+    synthesis: SynthesisSpec = SynthesisSpec()
     budget: Budget = Budget()
     annotate: AnnotateSpec = AnnotateSpec()
     label_model: LabelModelSpec = LabelModelSpec()
@@ -94,7 +96,40 @@ class LabelingTask(TaskModel):
                 f"`budget.money` needs `language_model.price`, else no request can be checked against it "
                 f"({why_unknown(self.language_model)}); give the price, or a budget in tokens"
             )
+        self._check_fields()
+        self._check_knowledge_model()
         return self
+
+    def _check_fields(self) -> None:
+        columns = self.columns
+        if (self.modality == "record") != bool(columns.fields):
+            raise ValueError(
+                "`modality: record` and `columns.fields`, the columns that programs are given, go together; got "
+                f"`modality: {self.modality}` and the fields {list(columns.fields)}"
+            )
+        secret = [name for name in (columns.gold, columns.group) if name in columns.fields]
+        if secret:
+            raise ValueError(f"{secret[0]!r} is read by the evaluation alone, so it cannot be among `columns.fields`")
+
+    def _check_knowledge_model(self) -> None:
+        other = self.synthesis.knowledge_model
+        if other is None:
+            return
+        if self.language_model is None:
+            raise ValueError("`synthesis.knowledge_model` stands beside a `language_model`, which writes the programs")
+        if self.budget.money is None:
+            return
+        price, theirs = price_of(self.language_model), price_of(other)
+        if theirs is None:
+            raise ValueError(
+                f"`budget.money` needs `synthesis.knowledge_model.price` too ({why_unknown(other)}), or a budget in "
+                "tokens"
+            )
+        if price is not None and theirs.currency != price.currency:
+            raise ValueError(
+                f"`budget.money` needs one currency: `language_model.price` is in {price.currency} and "
+                f"`synthesis.knowledge_model.price` in {theirs.currency}"
+            )
 
     @property
     def class_names(self) -> tuple[str, ...]:

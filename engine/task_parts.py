@@ -10,11 +10,21 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 
-def _as_tuple(value: Any) -> Any:
+def as_tuple(value: Any) -> Any:
+    """Take a single string for a list of one."""
     return (value,) if isinstance(value, str) else value
 
 
-Paths = Annotated[tuple[str, ...], BeforeValidator(_as_tuple)]
+def _as_meanings(value: Any) -> Any:
+    if not isinstance(value, list | tuple):
+        return value
+    twice = sorted({str(name) for name in value if value.count(name) > 1})
+    if twice:
+        raise ValueError(f"a field is named once, got {twice[0]!r} twice")
+    return dict.fromkeys(value, "")
+
+
+Paths = Annotated[tuple[str, ...], BeforeValidator(as_tuple)]
 Name = Annotated[str, Field(min_length=1, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
 
 
@@ -56,9 +66,15 @@ class DataSpec(TaskModel):
 
 
 class Columns(TaskModel):
-    """Which column of the data is what; `gold` and `group` are read by evaluation alone."""
+    """Which column of the data is what; `gold` and `group` are read by evaluation alone.
+
+    Attributes:
+        fields: with `modality: record`, what programs are given of a row: a list of columns, or {column: its type and
+            meaning in words, for the prompt}.
+    """
 
     text: str = "text"
+    fields: Annotated[dict[str, str], BeforeValidator(_as_meanings)] = {}
     id: str | None = None
     gold: str | None = None
     group: str | None = None

@@ -16,6 +16,7 @@ import pyarrow as pa
 from operators.commit import commit_table
 from operators.corpus.plan import Shard
 from operators.corpus.read import read_shard
+from operators.corpus.records import Fields
 from operators.posterior import Evidence, soft_labels
 from operators.rows import rows_path
 from operators.schema import ABSTAIN, Floats
@@ -54,7 +55,7 @@ class PickShard:
         *,
         folder: str,
         rows: str,
-        text: str,
+        text: str | Fields,
         id_column: str | None,
         program_keys: Sequence[str],
         evidence: Evidence,

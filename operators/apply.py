@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 
 from operators.corpus.plan import Shard
 from operators.corpus.read import read_shard
+from operators.corpus.records import Fields
 from operators.counts import CountShard
 from operators.sandbox.pool import Limits, Sandbox
 from operators.storage import folder_of
@@ -60,7 +61,7 @@ class ApplyShard:
         *,
         folder: str,
         rows: str,
-        text: str,
+        text: str | Fields,
         id_column: str | None,
         sources: Sequence[str],
         program_keys: Sequence[str],

@@ -15,6 +15,7 @@ from operators.annotate import annotations_path
 from operators.confusion import Confusion
 from operators.corpus.plan import Shard
 from operators.corpus.read import read_shard
+from operators.corpus.records import Fields
 from operators.errors import InputError
 from operators.posterior import Evidence, hard_labels, soft_labels
 from operators.predict import predictions_path
@@ -94,7 +95,7 @@ class EvaluateShard:
         *,
         folder: str,
         rows: str,
-        text: str,
+        text: str | Fields,
         id_column: str | None,
         gold: str,
         group: str | None,

@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 from operators.commit import commit_table
 from operators.corpus.plan import Shard
 from operators.corpus.read import read_shard
+from operators.corpus.records import Fields
 from operators.errors import InputError
 from operators.features import FeatureSpec, Featurizer, Sparse
 from operators.label import labels_path
@@ -38,7 +39,7 @@ class FeaturizeShard:
         *,
         folder: str,
         labels: str,
-        text: str,
+        text: str | Fields,
         id_column: str | None,
         features: FeatureSpec | Mapping[str, Any],
         digest: str,

@@ -9,6 +9,7 @@ import pyarrow as pa
 from operators.commit import commit_table
 from operators.corpus.plan import Shard
 from operators.corpus.read import read_shard
+from operators.corpus.records import Fields
 from operators.end_model import LinearModel
 from operators.label import list_column
 from operators.storage import Folder, folder_of
@@ -20,7 +21,7 @@ class PredictShard:
     Columns: id, probabilities (list of k floats), label (int8, the most probable class), in the order of the shard.
     """
 
-    def __init__(self, *, model: str, folder: str, text: str, id_column: str | None, digest: str) -> None:
+    def __init__(self, *, model: str, folder: str, text: str | Fields, id_column: str | None, digest: str) -> None:
         self._model = LinearModel.load(model)
         self._folder = folder_of(folder)
         self._text = text

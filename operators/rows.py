@@ -20,6 +20,7 @@ import pyarrow.compute as pc
 from operators.commit import commit_table
 from operators.corpus.plan import Shard
 from operators.corpus.read import read_shard
+from operators.corpus.records import Fields
 from operators.errors import InputError
 from operators.storage import Folder, folder_of, read_schema
 
@@ -75,7 +76,7 @@ class IndexShard:
         *,
         folder: str,
         digest: str,
-        text: str,
+        text: str | Fields,
         id_column: str | None,
         split: SplitRule,
         skip_bad: bool = False,

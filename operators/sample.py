@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from operators.corpus.plan import Shard
 from operators.corpus.read import read_shard
+from operators.corpus.records import Fields
 from operators.rows import rows_path
 from operators.storage import Folder, read_table
 
@@ -18,7 +19,7 @@ _SHARDS = 8
 
 
 def sample_texts(
-    shards: Sequence[Shard], *, folder: Folder, digest: str, text: str, id_column: str | None, num_rows: int
+    shards: Sequence[Shard], *, folder: Folder, digest: str, text: str | Fields, id_column: str | None, num_rows: int
 ) -> pa.Array:
     """Take texts from places spread evenly over the corpus, nulls and test rows left out.
 
@@ -26,7 +27,7 @@ def sample_texts(
         shards: of the corpus, all of them indexed.
         folder: of the run's shards.
         digest: in the names of the row files.
-        text: column with the text.
+        text: column with the text, or the fields that make it up.
         id_column: column with the ids, or None.
         num_rows: at most so many; all rows where there are fewer.
 
@@ -64,7 +65,7 @@ def _spread(count: int, wanted: int) -> npt.NDArray[np.int64]:
     return np.arange(wanted, dtype=np.int64) * count // wanted
 
 
-def _usable(shard: Shard, *, folder: Folder, digest: str, text: str, id_column: str | None) -> pa.Array:
+def _usable(shard: Shard, *, folder: Folder, digest: str, text: str | Fields, id_column: str | None) -> pa.Array:
     rows = read_table(rows_path(folder, shard.key, digest), columns=["is_test", "null_text"])
     kept = ~(rows.column("is_test").to_numpy() | rows.column("null_text").to_numpy())
     texts = read_shard(shard, text=text, id=id_column).column("text").combine_chunks()

@@ -19,6 +19,7 @@ from engine.stages.context import Context
 from engine.stages.corpus import Corpus
 from engine.stages.inputs import Input, Inputs
 from engine.stages.programs import ProgramSet
+from engine.stages.rows import seen_by_programs
 from engine.store import digest_of
 from engine.task_parts import AdmissionSpec, SandboxSpec
 from operators.admission import Terms, Trial, try_out
@@ -168,7 +169,7 @@ def _tried(
         corpus.shards,
         folder=ctx.run.shards,
         digest=corpus.rows,
-        text=ctx.task.columns.text,
+        text=seen_by_programs(ctx.task),
         id_column=ctx.task.columns.id,
         num_rows=spec.rows,
     )

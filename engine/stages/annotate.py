@@ -23,6 +23,7 @@ from engine.stages.context import Context
 from engine.stages.corpus import Corpus
 from engine.stages.fit import Models
 from engine.stages.inputs import Input, Inputs
+from engine.stages.rows import text_of
 from engine.stages.votes import Voted
 from engine.storage import keep_only
 from engine.synthesis.annotator import label_in, question
@@ -111,7 +112,7 @@ def _pick(ctx: Context, corpus: Corpus, voted: Voted, models: Models, name: str)
     args = {
         "folder": str(ctx.run.shards),
         "rows": corpus.rows,
-        "text": ctx.task.columns.text,
+        "text": text_of(ctx.task),
         "id_column": ctx.task.columns.id,
         "program_keys": voted.keys,
         "evidence": models.chosen.evidence,

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from engine.errors import ConfigError
 from engine.stages.context import Context
 from engine.stages.inputs import Input, Inputs, given
+from engine.stages.rows import columns_read, text_key, text_of
 from engine.store import digest_of
 from engine.task import LabelingTask
 from operators.corpus.files import common_folder
@@ -60,7 +61,7 @@ def plan(task: LabelingTask, *, skipped: dict[str, str] | None = None) -> list[S
         InputError: a file or a column is missing, or cannot be read.
     """
     columns, data = task.columns, task.data
-    wanted = [columns.text, columns.id, columns.gold, columns.group, data.split_column]
+    wanted = [*columns_read(task), columns.id, columns.gold, columns.group, data.split_column]
     names = list(dict.fromkeys(name for name in wanted if name is not None))
     base = common_folder([*data.source, *data.train, *data.test])
     splits = ((data.source, None), (data.train, "train"), (data.test, "test"))
@@ -73,7 +74,7 @@ def plan(task: LabelingTask, *, skipped: dict[str, str] | None = None) -> list[S
                 max_bytes=task.shards.max_bytes,
                 columns=names,
                 # Neither gold nor groups may move a cut: naming them later must not cost the votes.
-                sized=[columns.text] if columns.id is None else [columns.text, columns.id],
+                sized=[*columns_read(task), *([] if columns.id is None else [columns.id])],
                 split=split,
                 base=base,
                 skipped=skipped,
@@ -111,7 +112,7 @@ def index(ctx: Context) -> Corpus:
         fraction=task.data.test_fraction if task.data.source else 0.0,
     )
     splits = [rule.column, rule.train_values, rule.test_values, rule.fraction]
-    rows = digest_of("rows", 1, task.columns.id, task.columns.text, splits)
+    rows = digest_of("rows", 1, task.columns.id, text_key(task), splits)
     keys = [shard.key for shard in shards]
     inputs = Inputs(
         stage="index",
@@ -122,7 +123,7 @@ def index(ctx: Context) -> Corpus:
                 value=rows,
                 settings={
                     "`columns.id`": task.columns.id,
-                    "`columns.text`": task.columns.text,
+                    "`columns.text`": text_key(task),
                     "the split": splits,
                 },
             ),
@@ -143,7 +144,7 @@ def index(ctx: Context) -> Corpus:
     args = {
         "folder": str(folder),
         "digest": rows,
-        "text": task.columns.text,
+        "text": text_of(task),
         "id_column": task.columns.id,
         "split": rule,
         "skip_bad": unread is not None,

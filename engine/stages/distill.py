@@ -11,6 +11,7 @@ from typing import Any
 from engine.stages.context import Context
 from engine.stages.corpus import Corpus
 from engine.stages.inputs import Input, Inputs, given
+from engine.stages.rows import text_key, text_of
 from engine.storage import for_workers, keep_only
 from engine.store import digest_of
 from engine.task import LabelingTask
@@ -53,7 +54,7 @@ def distill(ctx: Context, corpus: Corpus, labels: str) -> Distilled:
         num_features_log2=spec.num_features_log2,
         max_ngram=spec.max_ngram,
     )
-    features = digest_of("features", 1, labels, task.columns.text, asdict(settings))
+    features = digest_of("features", 1, labels, text_key(task), asdict(settings))
     facts = {"task": task.name, "instruction": task.instruction}
     knobs = {f"`end_model.{key}`": value for key, value in spec.model_dump().items()}
     inputs = Inputs(
@@ -63,7 +64,7 @@ def distill(ctx: Context, corpus: Corpus, labels: str) -> Distilled:
             Input(
                 name="the soft labels",
                 value=features,
-                settings={"`columns.text`": task.columns.text, **knobs},
+                settings={"`columns.text`": text_key(task), **knobs},
                 made_by=("label",),
             ),
             corpus.as_inputs()[1],
@@ -86,7 +87,7 @@ def distill(ctx: Context, corpus: Corpus, labels: str) -> Distilled:
         args = {
             "folder": str(folder),
             "labels": labels,
-            "text": task.columns.text,
+            "text": text_of(task),
             "id_column": task.columns.id,
             "features": settings,
             "digest": features,
@@ -140,7 +141,7 @@ def predict(ctx: Context, corpus: Corpus, model: Distilled) -> str:
     args = {
         "model": for_workers(ctx.run, model.folder, digest=model.digest, names=MODEL_FILES),
         "folder": str(ctx.run.shards),
-        "text": ctx.task.columns.text,
+        "text": text_of(ctx.task),
         "id_column": ctx.task.columns.id,
         "digest": name,
     }

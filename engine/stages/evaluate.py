@@ -11,6 +11,7 @@ from engine.stages.context import Context
 from engine.stages.corpus import Corpus
 from engine.stages.fit import Models
 from engine.stages.inputs import Input, Inputs
+from engine.stages.rows import text_of
 from engine.stages.votes import Voted
 from operators.evaluate import EvaluateShard, Judged
 
@@ -63,7 +64,7 @@ def evaluate(
         args = {
             "folder": str(ctx.run.shards),
             "rows": corpus.rows,
-            "text": task.columns.text,
+            "text": text_of(task),
             "id_column": task.columns.id,
             "gold": task.columns.gold,
             "group": task.columns.group,

@@ -8,6 +8,7 @@ from engine.errors import ConfigError
 from engine.label_model.gold import GoldCounts
 from engine.stages.context import Context
 from engine.stages.programs import ProgramSet
+from engine.stages.rows import columns_read, seen_by_programs, text_of
 from engine.stages.votes import Voted
 from operators.corpus.files import common_folder
 from operators.corpus.plan import plan_shards
@@ -37,7 +38,7 @@ def gold_counts(ctx: Context, programs: ProgramSet, voted: Voted) -> GoldCounts 
         spec.gold,
         max_rows=task.shards.max_rows,
         max_bytes=task.shards.max_bytes,
-        columns=[task.columns.text, column],
+        columns=[*columns_read(task), column],
         base=common_folder(spec.gold),
     )
     num_rows = sum(shard.num_rows for shard in shards)
@@ -46,10 +47,11 @@ def gold_counts(ctx: Context, programs: ProgramSet, voted: Voted) -> GoldCounts 
             f"`label_model.gold` names {num_rows} rows, and {_MOST_ROWS} is the most: with so many labels train a "
             "model on them. Twenty to a hundred are meant"
         )
-    texts, gold = [], []
+    texts, seen, gold = [], [], []
     for shard in shards:
-        table = read_shard(shard, text=task.columns.text, id=None, extra=[column])
+        table = read_shard(shard, text=text_of(task), id=None, extra=[column])
         texts += table.column("text").to_pylist()
+        seen += read_shard(shard, text=seen_by_programs(task), id=None).column("text").to_pylist()
         values, ids = table.column(column).to_pylist(), table.column("id").to_pylist()
         gold += gold_indices(values, ids, shard, column=column, index=task.gold_index()).tolist()
     labels = _without_test_rows(ctx, texts, np.array(gold, np.int64))
@@ -57,7 +59,7 @@ def gold_counts(ctx: Context, programs: ProgramSet, voted: Voted) -> GoldCounts 
         raise ConfigError(f"no row of `label_model.gold` ({', '.join(spec.gold)}) has a label in column {column!r}")
     source = {key: program.source for key, program in zip(programs.keys, programs.programs, strict=True)}
     with Sandbox([source[k] for k in voted.keys], num_classes=task.num_classes, limits=programs.limits) as sandbox:
-        votes = sandbox.run(texts, seed=0).votes
+        votes = sandbox.run(seen, seed=0).votes
     counts = GoldCounts.of(votes, labels, task.num_classes)
     ctx.warn(f"the label model uses {counts.num_rows} gold labels, of `label_model.gold`")
     return counts

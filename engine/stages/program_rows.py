@@ -13,6 +13,7 @@ from engine.stages.corpus import plan
 from engine.stages.library import Library
 from engine.stages.program_list import Entry
 from engine.stages.programs import program_key
+from engine.stages.rows import text_of
 from operators.corpus.read import read_shard
 from operators.votes import VoteStore
 
@@ -48,7 +49,7 @@ def voted_rows(library: Library, entry: Entry, *, count: int) -> Mapping[str, tu
     if shard is None:
         raise ConfigError(f"the run has no votes of {entry.name} as it is now; `alchemist apply` computes them")
     votes, _ = store.read(shard.key, [key])
-    table = read_shard(shard, text=library.task.columns.text, id=library.task.columns.id)
+    table = read_shard(shard, text=text_of(library.task), id=library.task.columns.id)
     ids, texts = table.column("id"), table.column("text")
     found = {}
     for y, name in enumerate(library.task.class_names):

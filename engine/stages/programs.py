@@ -17,7 +17,9 @@ from typing import Any
 
 from engine.errors import ConfigError, ProgramRejected
 from engine.stages.context import Context
+from engine.stages.corpus import Corpus
 from engine.stages.inputs import Input, Inputs
+from engine.stages.rows import seen_key
 from engine.store import digest_of
 from engine.synthesis.programs import Program, load_folder, write
 from engine.task import LabelingTask
@@ -63,15 +65,19 @@ class ProgramSet:
             things={program.name: program.digest for program in self.programs},
             settings={
                 "the number of classes": task.num_classes,
-                "`columns.text`": task.columns.text,
+                "`columns.text`": seen_key(task),
                 "`sandbox.row_timeout_s`": self.limits.row_timeout_s,
                 "`sandbox.memory_bytes`": self.limits.memory_bytes,
             },
         )
 
 
-def collect(ctx: Context) -> ProgramSet:
+def collect(ctx: Context, corpus: Corpus | None = None) -> ProgramSet:
     """Bring the programs together, load each in the sandbox once, and refuse those that do not load.
+
+    Args:
+        ctx: of the run.
+        corpus: whose training rows a prompt may quote where the task allows it.
 
     Raises:
         ConfigError: there are no programs, or no way to get any, or all are disabled.
@@ -83,7 +89,7 @@ def collect(ctx: Context) -> ProgramSet:
     if ctx.task.programs.folder is not None:
         rejected = _mirror(ctx, Path(ctx.task.programs.folder), folder)
     else:
-        rejected = _written(ctx, folder)
+        rejected = _written(ctx, folder, corpus)
     present, unusable = load_folder(folder)
     rejected |= {error.name: list(error.reasons) for error in unusable}
     disabled = {program.name: program.disabled for program in present if program.disabled is not None}
@@ -127,13 +133,14 @@ def collect(ctx: Context) -> ProgramSet:
 
 def limits_of(task: LabelingTask) -> Limits:
     """Return the limits of the sandbox that a task asks for, one program a worker."""
-    return Limits(**task.sandbox.model_dump(exclude={"group_size", "programs_may_harm_this_machine"}))
+    terms = task.sandbox.model_dump(exclude={"group_size", "programs_may_harm_this_machine"})
+    return Limits(**terms, records=task.modality == "record")
 
 
 def program_key(task: LabelingTask, digest: str) -> str:
     """Return the key of a program's votes: its digest, and all else that changes them."""
     limits = task.sandbox
-    context = [task.num_classes, task.columns.text, limits.row_timeout_s, limits.memory_bytes]
+    context = [task.num_classes, seen_key(task), limits.row_timeout_s, limits.memory_bytes]
     return digest_of("program", 1, digest, context)
 
 
@@ -150,27 +157,10 @@ def _mirror(ctx: Context, source: Path, folder: Path) -> dict[str, list[str]]:
     return {error.name: list(error.reasons) for error in unusable}
 
 
-def _written(ctx: Context, folder: Path) -> dict[str, list[str]]:
+def _written(ctx: Context, folder: Path, corpus: Corpus | None) -> dict[str, list[str]]:
     task = ctx.task
     spec = task.language_model
-    asked: list[Any] = [task.name, task.instruction, task.knowledge, [c.model_dump() for c in task.classes]]
-    asked.append(task.programs.count)
-    if spec is not None:
-        asked += [spec.model, spec.base_url, spec.temperature, spec.max_output_tokens]
-    settings: dict[str, Any] = {
-        "the task's name": task.name,
-        "the instruction": task.instruction,
-        "the knowledge": task.knowledge,
-        "the classes": [c.model_dump() for c in task.classes],
-        "`programs.count`": task.programs.count,
-    }
-    if spec is not None:
-        settings |= {
-            f"`language_model.{name}`": getattr(spec, name)
-            for name in ("model", "base_url", "temperature", "max_output_tokens")
-        }
-    part = Input(name="what is asked for", value=asked, settings=settings)
-    inputs = Inputs(stage="synthesis", version=(1,), parts=(part,))
+    inputs = _inputs(ctx, corpus)
     there = sorted(folder.glob("*.py"))
     known = ctx.run.record("synthesis")
     if there and known is not None and known.digest == inputs.digest:
@@ -186,6 +176,7 @@ def _written(ctx: Context, folder: Path) -> dict[str, list[str]]:
             "`language_model` that writes them"
         )
     # Only here, so that a run whose programs are there needs neither client nor templates.
+    from engine.stages.knowledge import prepare
     from engine.synthesis.ledger import Ledger
     from engine.synthesis.llm import OpenAIModel
     from engine.synthesis.synthesize import synthesize
@@ -193,9 +184,16 @@ def _written(ctx: Context, folder: Path) -> dict[str, list[str]]:
     start = time.perf_counter()
     ctx.watch.begin("synthesis", task.programs.count)
     with Ledger.open(ctx.run.path / "completions.sqlite") as ledger:
+        knowledge = prepare(ctx, corpus, ledger)
+        # Only now does the knowledge that programs rest on stand in its files.
+        inputs = _inputs(ctx, corpus)
         with OpenAIModel(spec, ledger, task.budget) as model:
             done = synthesize(
-                task, model, count=task.programs.count, on_answer=lambda _: ctx.watch.advance("synthesis")
+                task,
+                model,
+                count=task.programs.count,
+                knowledge=knowledge,
+                on_answer=lambda _: ctx.watch.advance("synthesis"),
             )
     ctx.reuse(inputs, complete=False)
     # If this process dies while it writes, half of the programs are not taken for the user's own.
@@ -218,6 +216,28 @@ def _written(ctx: Context, folder: Path) -> dict[str, list[str]]:
     ctx.finish(inputs, since=start, rows=None, result={"rejected": rejected}, scope=scope)
     ctx.run.note(writing_programs=False)
     return rejected
+
+
+def _inputs(ctx: Context, corpus: Corpus | None) -> Inputs:
+    """Name all that changes the prompts."""
+    from engine.stages.knowledge import state
+
+    task, spec = ctx.task, ctx.task.language_model
+    settings: dict[str, Any] = {
+        "the task's name": task.name,
+        "the instruction": task.instruction,
+        "the knowledge": task.knowledge,
+        "the classes": [c.model_dump() for c in task.classes],
+        "`modality`": task.modality,
+        "`columns.fields`": task.columns.fields,
+        "`programs.count`": task.programs.count,
+    }
+    if spec is not None:
+        names = ("provider", "model", "base_url", "temperature", "max_output_tokens")
+        settings |= {f"`language_model.{name}`": getattr(spec, name) for name in names}
+    value = [list(settings.values()), state(ctx, corpus)]
+    part = Input(name="what is asked for", value=value, settings=settings)
+    return Inputs(stage="synthesis", version=(2,), parts=(part,))
 
 
 def _replace(ctx: Context, programs: Sequence[Program], folder: Path) -> None:

@@ -15,6 +15,7 @@ from engine.reporting.parts import (
 from engine.stages.context import Context
 from engine.stages.corpus import Corpus
 from engine.stages.label import Labeled
+from engine.stages.rows import text_of
 from operators.corpus.read import read_shard
 from operators.label import labels_path
 from operators.storage import read_table
@@ -40,7 +41,7 @@ def pick(ctx: Context, corpus: Corpus, labeled: Labeled) -> Samples:
     certain, contested, overruled, uncovered = _Kind(), _Kind(), _Kind(), _Kind()
     for place in places:
         shard = corpus.shards[place]
-        texts = read_shard(shard, text=ctx.task.columns.text, id=ctx.task.columns.id).column("text")
+        texts = read_shard(shard, text=text_of(ctx.task), id=ctx.task.columns.id).column("text")
         labels = read_table(labels_path(ctx.run.shards, shard.key, labeled.digest))
         confidence = labels.column("confidence").to_numpy()
         reasons = labels.column("reason").to_numpy(zero_copy_only=False)

@@ -12,6 +12,7 @@ from engine.stages.context import Context
 from engine.stages.corpus import Corpus
 from engine.stages.inputs import Inputs
 from engine.stages.programs import ProgramSet
+from engine.stages.rows import seen_by_programs
 from operators.apply import Applied, ApplyShard, actor_memory_bytes
 from operators.counts import Counts, CountShard, counts_path, total
 from operators.schema import Fault
@@ -117,7 +118,7 @@ def _compute(ctx: Context, corpus: Corpus, programs: ProgramSet, missing: dict[s
         args: dict[str, Any] = {
             "folder": str(ctx.run.shards),
             "rows": corpus.rows,
-            "text": ctx.task.columns.text,
+            "text": seen_by_programs(ctx.task),
             "id_column": ctx.task.columns.id,
             "sources": [source[key] for key in keys],
             "program_keys": keys,

@@ -7,12 +7,15 @@ price that nobody gave makes a cost None with the reason, never zero.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from engine.prices import price_of, why_unknown
-from engine.synthesis.annotator import question
+from engine.synthesis import annotator
+from engine.synthesis.knowledge import kinds_of, question
 from engine.synthesis.money import cost_of, estimate_tokens
-from engine.synthesis.prompts import general
+from engine.synthesis.prompts import Prompt
+from engine.synthesis.strategies import DOCUMENTS, ROWS, prompts_for
 from engine.task import LabelingTask
 from engine.task_parts import LanguageModelSpec
 
@@ -21,6 +24,12 @@ _FRAME_TOKENS = 8
 
 _ANSWER_TOKENS = 3
 """A class number and the tokens that end an answer."""
+
+_SOURCE_CHARS = 200
+"""Of a passage's source and the marks before its lines."""
+
+_ROW_CHARS = 520
+"""Of a row that is shown, with its marks; the stage cuts it at 500."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,22 +53,77 @@ class Estimate:
 
 
 def estimate(task: LabelingTask) -> Estimate:
-    """Estimate what `synthesize` would take for this task."""
+    """Estimate what synthesis would take for this task: the programs, and the knowledge where there are two stages.
+
+    Documents are not opened, and knowledge is not there yet: both count as long as they may become.
+    """
     if task.programs.folder is not None:
         return Estimate(requests=0, tokens_in=0, tokens_out_max=0, cost=0.0, currency=None, reason=None)
-    count, spec = task.programs.count, task.language_model
-    prompts = [general(task, variant=variant) for variant in range(count)]
-    tokens_in = sum(estimate_tokens(prompt.system, prompt.user) for prompt in prompts)
-    per_answer = LanguageModelSpec.model_fields["max_output_tokens"].default if spec is None else spec.max_output_tokens
-    price, reason = None if spec is None else price_of(spec), why_unknown(spec)
+    spec = task.language_model
+    written = _Asked.of(prompts_for(task, count=task.programs.count, knowledge=_placeholders(task)), spec)
+    parts = [written]
+    if task.synthesis.stages == "two":
+        other = task.synthesis.knowledge_model or spec
+        given = _placeholders(task)
+        asked = [question(task, kind=kind, documents=given.get(DOCUMENTS, "")) for kind in kinds_of(task, given)]
+        parts.append(_Asked.of(asked, other))
+    parts = [part for part in parts if part.requests]
+    currencies = {part.currency for part in parts}
+    reason = next((part.reason for part in parts if part.reason is not None), None)
+    if reason is None and len(currencies) > 1:
+        reason = f"the models are priced in {' and '.join(sorted(str(c) for c in currencies))}"
     return Estimate(
-        requests=count,
-        tokens_in=tokens_in,
-        tokens_out_max=count * per_answer,
-        cost=cost_of(price, tokens_in=tokens_in, tokens_out=count * per_answer),
-        currency=None if price is None else price.currency,
+        requests=sum(part.requests for part in parts),
+        tokens_in=sum(part.tokens_in for part in parts),
+        tokens_out_max=sum(part.tokens_out_max for part in parts),
+        cost=None if reason is not None else sum(part.cost or 0.0 for part in parts),
+        currency=written.currency,
         reason=reason,
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Asked:
+    """Requests to one model."""
+
+    requests: int
+    tokens_in: int
+    tokens_out_max: int
+    cost: float | None
+    currency: str | None
+    reason: str | None
+
+    @classmethod
+    def of(cls, prompts: Sequence[Prompt], spec: LanguageModelSpec | None) -> _Asked:
+        tokens_in = sum(estimate_tokens(prompt.system, prompt.user) for prompt in prompts)
+        tokens_out = len(prompts) * _longest_answer(spec)
+        price = None if spec is None else price_of(spec)
+        return cls(
+            requests=len(prompts),
+            tokens_in=tokens_in,
+            tokens_out_max=tokens_out,
+            cost=cost_of(price, tokens_in=tokens_in, tokens_out=tokens_out),
+            currency=None if price is None else price.currency,
+            reason=why_unknown(spec),
+        )
+
+
+def _placeholders(task: LabelingTask) -> dict[str, str]:
+    """Stand-ins for what prompts will quote, as long as it can be."""
+    spec, given = task.synthesis, dict[str, str]()
+    if spec.documents:
+        given[DOCUMENTS] = "x" * (spec.max_passages * (spec.chunk_chars + _SOURCE_CHARS))
+    if spec.show_rows and "examples" in spec.strategies:
+        given[ROWS] = "\n".join(["x" * _ROW_CHARS] * spec.show_rows)
+    if spec.stages == "two":
+        answer = "x" * (3 * _longest_answer(spec.knowledge_model or task.language_model))
+        given |= dict.fromkeys(kinds_of(task, given), answer)
+    return given
+
+
+def _longest_answer(spec: LanguageModelSpec | None) -> int:
+    default: int = LanguageModelSpec.model_fields["max_output_tokens"].default
+    return default if spec is None else spec.max_output_tokens
 
 
 def direct_labeling_estimate(*, num_rows: int, text_bytes: int, task: LabelingTask) -> tuple[float | None, str | None]:
@@ -77,7 +141,7 @@ def direct_labeling_estimate(*, num_rows: int, text_bytes: int, task: LabelingTa
         the cost in the price's currency and None, or None and the reason why it is unknown.
     """
     price = None if task.language_model is None else price_of(task.language_model)
-    frame = question(task, "")
+    frame = annotator.question(task, "")
     instruction_tokens = _FRAME_TOKENS + len((frame.system + frame.user).encode()) // 4
     cost = cost_of(
         price,
@@ -103,7 +167,7 @@ def annotator_estimate(task: LabelingTask, *, num_rows: int, text_bytes: int) ->
     if not spec.wanted or task.language_model is None or not num_rows:
         return AnnotatorEstimate(requests=0, tokens_in=0, tokens_out_max=0, cost=0.0)
     requests = min(num_rows, spec.baseline_rows + (spec.max_rows if spec.label_rest else 0))
-    frame = question(task, "")
+    frame = annotator.question(task, "")
     tokens_in = requests * estimate_tokens(frame.system, frame.user) + math.ceil(text_bytes / num_rows * requests / 3)
     tokens_out = requests * spec.max_output_tokens
     return AnnotatorEstimate(

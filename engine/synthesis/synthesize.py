@@ -8,14 +8,15 @@ the answers so far are in the ledger, so that the same call goes on from there.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from engine.errors import ProgramRejected
 from engine.synthesis.llm import Completion, LanguageModel, UnusableAnswer
 from engine.synthesis.programs import Program, from_completion
-from engine.synthesis.prompts import Prompt, general
+from engine.synthesis.prompts import Prompt
 from engine.synthesis.provenance import header
+from engine.synthesis.strategies import prompts_for
 from engine.task import LabelingTask
 
 logger = logging.getLogger(__name__)
@@ -51,6 +52,7 @@ def synthesize(
     model: LanguageModel,
     *,
     count: int,
+    knowledge: Mapping[str, str] | None = None,
     on_answer: Callable[[int], None] | None = None,
 ) -> Synthesis:
     """Ask for `count` programs; fewer come back where answers are rejected.
@@ -59,6 +61,7 @@ def synthesize(
         task: what to label; no row of its data is read.
         model: who writes.
         count: at least 1.
+        knowledge: {kind: text} for the prompts, as `prompts_for` takes it.
         on_answer: called after each answer with how many there are, for a progress bar.
 
     Raises:
@@ -71,9 +74,8 @@ def synthesize(
     programs: dict[str, Program] = {}
     rejected: list[Rejection] = []
     sent = 0
-    for variant in range(count):
+    for variant, prompt in enumerate(prompts_for(task, count=count, knowledge=knowledge or {})):
         name = f"program_{variant:02d}"
-        prompt = general(task, variant=variant)
         reasons: tuple[str, ...] = ()
         try:
             completion = model.complete(prompt, variant=variant)

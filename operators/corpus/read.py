@@ -11,15 +11,16 @@ from operators.corpus.columns import as_ids, as_texts, check_encoding
 from operators.corpus.files import check_unchanged
 from operators.corpus.pieces import Piece
 from operators.corpus.plan import Shard
+from operators.corpus.records import Fields, as_records, columns_of
 from operators.errors import InputError
 
 
-def read_shard(shard: Shard, *, text: str, id: str | None, extra: Sequence[str] = ()) -> pa.Table:
+def read_shard(shard: Shard, *, text: str | Fields, id: str | None, extra: Sequence[str] = ()) -> pa.Table:
     """Read a shard.
 
     Args:
         shard: of a plan made on these files as they are.
-        text: column with the text.
+        text: column with the text, or the fields that make it up.
         id: column with the ids; None numbers the rows of a file, from 0.
         extra: columns to read besides.
 
@@ -51,9 +52,9 @@ def read_shard(shard: Shard, *, text: str, id: str | None, extra: Sequence[str] 
         raise InputError(f"columns {others} have types that do not go together in {names}: {error}") from error
 
 
-def _read(piece: Piece, *, text: str, id_column: str | None, extra: Sequence[str]) -> pa.Table:
+def _read(piece: Piece, *, text: str | Fields, id_column: str | None, extra: Sequence[str]) -> pa.Table:
     check_unchanged(piece)
-    columns = list(dict.fromkeys([text, *([] if id_column is None else [id_column]), *extra]))
+    columns = list(dict.fromkeys([*columns_of(text), *([] if id_column is None else [id_column]), *extra]))
     match piece.format:
         case "parquet":
             table = parquet.read(piece, columns=columns)
@@ -72,5 +73,9 @@ def _read(piece: Piece, *, text: str, id_column: str | None, extra: Sequence[str
         ids = pa.array([f"{piece.name}:{row}" for row in rows], pa.string())
     else:
         ids = as_ids(table.column(id_column), piece, column_name=id_column)
-    columns_out = {"id": ids, "text": as_texts(table.column(text), piece, column_name=text)}
+    if isinstance(text, str):
+        texts = as_texts(table.column(text), piece, column_name=text)
+    else:
+        texts = as_records(table, text, path=piece.path)
+    columns_out = {"id": ids, "text": texts}
     return pa.table(columns_out | {name: table.column(name) for name in extra})

@@ -29,6 +29,7 @@ class Limits:
         batch_rows: rows given to a worker at a time.
         batch_bytes: text given to a worker at a time, in bytes.
         recycle_bytes: private memory after a batch above which a worker is replaced.
+        records: rows are JSON objects, and programs get them as dicts of their own.
         restricted: give programs the small namespace; off only to test the kernel's layers alone.
         layers: to be taken; fewer only to test what is left, and at a lower level.
     """
@@ -49,6 +50,7 @@ class Limits:
     batch_rows: int = 8192
     batch_bytes: int = 16 << 20
     recycle_bytes: int = 128 << 20
+    records: bool = False
     restricted: bool = True
     layers: tuple[str, ...] = ("user", "landlock", "seccomp")
 
@@ -70,6 +72,7 @@ class Limits:
         return {
             "tick_s": self.row_timeout_s / _TICKS,
             "need": _TICKS,
+            "records": self.records,
             "restricted": self.restricted,
             "layers": list(self.layers),
         }

@@ -14,7 +14,7 @@ from typing import Any
 
 from .modules import SAFE_SPECIAL_NAMES, WITHHELD, words
 
-Program = Callable[[str], Any]
+Program = Callable[[Any], Any]
 
 _ENTRY = "label_function"
 

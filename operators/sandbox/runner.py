@@ -44,7 +44,7 @@ class Runner:
     def run(
         self,
         call: Program,
-        texts: list[str],
+        texts: list[Any],
         *,
         votes: memoryview,
         faults: memoryview,

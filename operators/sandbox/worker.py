@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import mmap
 import os
 import random
 from dataclasses import dataclass
+from typing import Any
 
 from . import lockdown, namespace, seccomp, wire
 from .probes import PROBES, attempt
@@ -14,6 +16,8 @@ from .runner import Runner, decoded, described
 
 _PIECE_ROWS = 1024
 """Rows decoded at a time for a program alone: they are used while they are still in the processor's cache."""
+
+_loads = json.loads  # bound before any program could put another in its place
 
 _SPARE = 20  # above every descriptor that is in use
 
@@ -44,6 +48,7 @@ class Options:
     Attributes:
         tick_s: CPU seconds between looks at the row's number.
         need: ticks without a change after which a row is stopped.
+        records: whether rows are JSON, to be given as dicts.
         restricted: whether programs get the small namespace.
         layers: "landlock", "seccomp" and "user" as far as they are to be used.
         filter: of seccomp, made once.
@@ -51,6 +56,7 @@ class Options:
 
     tick_s: float
     need: int
+    records: bool
     restricted: bool
     layers: tuple[str, ...]
     filter: bytes
@@ -88,7 +94,7 @@ def _serve(texts: memoryview, results: memoryview, order: Order, options: Option
     votes, faults = results[:half].cast("b"), results[half:]
     rows = order.rows
     current = (0, 0)
-    batch: list[str] = []
+    batch: list[Any] = []
     while True:
         sequence, kind, program, timeouts_left, start, stop = wire.COMMAND.unpack(_read(wire.COMMAND.size))
         text = b""
@@ -107,9 +113,12 @@ def _serve(texts: memoryview, results: memoryview, order: Order, options: Option
             done = start
             while done < stop:
                 end = min(stop, done + piece)
-                if current != (done, end):
+                if current != (done, end) or options.records:
                     batch, current = [], (done, end)
                     batch = decoded(texts, rows=rows, start=done, stop=end)
+                    if options.records:
+                        # For each program anew, as one may change its dicts.
+                        batch = [_loads(text) for text in batch]
                 done, message = runner.run(programs[program], batch, votes=votes[own], faults=faults[own], start=done)
                 text = text or message
                 if done < end or runner.timeouts_left <= 0:

@@ -84,7 +84,7 @@ def test_written_task_is_read_back(tmp_path: Path) -> None:
     assert task.data.source == (str(data),)
     assert yaml.safe_load(out.read_text())["data"]["source"] == "data/my comments.csv"
     assert task.name == "my-comments"
-    assert task.columns.model_dump() == {"text": "body", "id": "row_id", "gold": "label", "group": None}
+    assert task.columns.model_dump() == {"text": "body", "id": "row_id", "gold": "label", "group": None, "fields": {}}
     assert task.class_names == ("ham", "spam")
     assert (task.data.split_column, task.data.train_values, task.data.test_values) == ("split", ("train",), ("test",))
 
@@ -104,7 +104,7 @@ def test_what_is_given_wins(tmp_path: Path) -> None:
             instruction='Say "yes" or no: # really.',
         )
     )
-    assert task.columns.model_dump() == {"text": "title", "id": None, "gold": "a: b", "group": "g#"}
+    assert task.columns.model_dump() == {"text": "title", "id": None, "gold": "a: b", "group": "g#", "fields": {}}
     assert task.class_names == ("no: it's", "yes")
     assert task.instruction == 'Say "yes" or no: # really.'
     assert task.name == "mine"
@@ -152,7 +152,15 @@ def test_every_key_is_shown_with_its_default(tmp_path: Path) -> None:
     assert after.model_dump(exclude=changed) == before.model_dump(exclude=changed)
     assert after.model_fields_set == set(LabelingTask.model_fields)
     assert after.language_model is not None
-    for part in (after.data, after.columns, after.programs, after.language_model, after.budget, after.end_model):
+    for part in (
+        after.data,
+        after.columns,
+        after.programs,
+        after.language_model,
+        after.synthesis,
+        after.budget,
+        after.end_model,
+    ):
         assert part.model_fields_set | {"train", "test"} >= set(type(part).model_fields)
 
 

@@ -1,0 +1,62 @@
+"""A table labeled by programs that get its rows as dicts, from the file to the end model."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from engine.pipeline import run
+from engine.task_file import read_task
+
+TASK = """\
+name: loans
+modality: record
+data: {source: loans.parquet}
+columns: {fields: {income: "float, euros a month", debts: int, job: str}, gold: label}
+classes: [{name: repaid}, {name: defaulted}]
+instruction: Will the loan be paid back?
+programs: {folder: programs}
+shards: {max_rows: 200}
+"""
+
+PROGRAMS = {
+    "income": "def label_function(row):\n    i = row['income']\n    return -1 if i is None else int(i < 1500)\n",
+    "debts": "def label_function(row):\n    return 1 if row['debts'] > 3 else 0 if row['debts'] < 2 else -1\n",
+    "job": "def label_function(row):\n    return {'nurse': 0, 'none': 1}.get(row['job'], -1)\n",
+}
+
+
+@pytest.mark.slow
+@pytest.mark.ray
+def test_a_table_is_labeled_and_distilled(tmp_path: Path) -> None:
+    """Programs vote on typed fields, the end model reads "field: value" lines, and both beat the larger class."""
+    rng = np.random.default_rng(0)
+    bad = rng.random(600) < 0.4
+    income = np.where(bad, rng.normal(1200, 300, 600), rng.normal(2500, 600, 600)).round()
+    income[rng.random(600) < 0.1] = np.nan
+    table = pa.table(
+        {
+            "income": income,
+            "debts": np.where(bad, rng.integers(2, 7, 600), rng.integers(0, 4, 600)),
+            "job": np.where(rng.random(600) < 0.2, "clerk", np.where(bad, "none", "nurse")),
+            "label": np.where(bad, "defaulted", "repaid"),
+        }
+    )
+    pq.write_table(table, tmp_path / "loans.parquet")
+    (tmp_path / "programs").mkdir()
+    for name, source in PROGRAMS.items():
+        (tmp_path / "programs" / f"{name}.py").write_text(source)
+    (tmp_path / "task.yaml").write_text(TASK)
+    run(read_task(tmp_path / "task.yaml"), out=tmp_path / "run")
+    report = json.loads((tmp_path / "run" / "report.json").read_text())
+    assert report["rows"] == 600
+    assert {program["name"] for program in report["programs"]} == set(PROGRAMS)
+    assert not any(program["faults"] for program in report["programs"])
+    assert report["metrics"]["label_model"]["accuracy"] > 0.85
+    assert report["metrics"]["end_model"]["accuracy"] > 0.75
+    assert report["samples"]["most_certain"][0]["text"].startswith("income: ")

@@ -1,0 +1,70 @@
+"""What synthesis may take, with and without stage one."""
+
+from __future__ import annotations
+
+import pytest
+
+from engine.synthesis.estimates import estimate
+from engine.task import LabelingTask
+
+PRICE = {"input_per_million": 1.0, "output_per_million": 10.0}
+
+
+def task(**synthesis: object) -> LabelingTask:
+    return LabelingTask.model_validate(
+        {
+            "name": "comments",
+            "data": {"source": "comments.csv"},
+            "classes": [{"name": "ham"}, {"name": "spam"}],
+            "instruction": "Is it spam?",
+            "programs": {"count": 10},
+            "language_model": {"model": "m", "max_output_tokens": 1000, "price": PRICE},
+            "synthesis": synthesis,
+        }
+    )
+
+
+FIVE = {"strategies": ["general", "description", "examples", "keywords", "rules"], "stages": "two"}
+
+
+def test_one_stage_is_a_request_a_program() -> None:
+    """Ten programs are ten requests, priced by the model that writes them."""
+    found = estimate(task())
+    assert (found.requests, found.tokens_out_max) == (10, 10_000)
+    assert found.cost == pytest.approx((found.tokens_in + 10 * found.tokens_out_max) / 1e6)
+
+
+def test_stage_one_is_counted_at_its_own_models_price() -> None:
+    """Four questions more; what they may answer is in the prompts of eight programs."""
+    other = {"model": "n", "max_output_tokens": 500, "price": {"input_per_million": 100.0, "output_per_million": 0.0}}
+    one, two = estimate(task()), estimate(task(**FIVE, knowledge_model=other))
+    assert two.requests == 14
+    assert two.tokens_out_max == 10 * 1000 + 4 * 500
+    assert two.tokens_in > one.tokens_in + 8 * 500
+    # The questions are a small part of what is sent, at a hundred times the price.
+    free = {**other, "price": {"input_per_million": 0.0, "output_per_million": 0.0}}
+    cheap = estimate(task(**FIVE, knowledge_model=free))
+    assert two.cost is not None
+    assert cheap.cost is not None
+    questions = (two.cost - cheap.cost) * 1e6 / 100
+    assert 400 < questions < 4000
+
+
+def test_rows_that_are_shown_need_no_question() -> None:
+    """Invented examples are not asked for where real rows stand in their place."""
+    assert estimate(task(**FIVE, show_rows=5)).requests == 13
+
+
+def test_documents_count_as_long_as_they_may_become() -> None:
+    """Five passages of a thousand characters in ten prompts, without opening the file."""
+    found = estimate(task(documents=["nowhere.pdf"]))
+    assert found.tokens_in - estimate(task()).tokens_in >= 10 * 5 * 1000 / 3
+
+
+def test_an_unknown_price_of_either_model_makes_the_cost_unknown() -> None:
+    """None with the model's name, never a part of the sum."""
+    found = estimate(task(**FIVE, knowledge_model={"model": "unpriced"}))
+    assert found.cost is None
+    assert "unpriced" in str(found.reason)
+    euro = {"model": "n", "price": PRICE | {"currency": "EUR"}}
+    assert "EUR and USD" in str(estimate(task(**FIVE, knowledge_model=euro)).reason)
