@@ -29,7 +29,7 @@ from sandbox_throughput import cheap_sources
 from cluster.session import connect
 from engine import LabelingTask
 from engine.pipeline import RunResult, run
-from engine.stages.context import Silent
+from engine.stages.stream import Silent
 
 EXPONENT_BAR = 1.02
 EDIT_BAR = 0.2

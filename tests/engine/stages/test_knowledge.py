@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from engine.errors import ConfigError
-from engine.stages.context import Context, Silent
+from engine.stages.context import Context
 from engine.stages.corpus import Corpus, plan
 from engine.stages.knowledge import prepare, state
+from engine.stages.stream import Silent
 from engine.store import RunDirectory
 from engine.synthesis.ledger import Ledger
 from engine.task import LabelingTask

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from engine.stages.context import Context, Silent
+from engine.stages.context import Context
 from engine.stages.programs import collect
+from engine.stages.stream import Silent
 from engine.store import RunDirectory
 from engine.synthesis.ledger import Ledger
 from engine.task import LabelingTask
