@@ -37,7 +37,14 @@ def label_function(text):
         LOCK.acquire(True, 600)
     return 1
 """
-CLOSES = "import os\ndef label_function(text):\n    if text == 'x':\n        os.close(4)\n        sum(range(10**9))\n    return 1\n"
+CLOSES = """
+import os, time
+def label_function(text):
+    if text == "x" or text == "any" and time.monotonic_ns() % 7 == 0:
+        os.close(4)
+        sum(range(10**9))
+    return 1
+"""
 
 
 def workers_of(zygote: int) -> list[int]:
@@ -54,15 +61,15 @@ def workers_of(zygote: int) -> list[int]:
 
 
 @contextmanager
-def killing(sandbox: Sandbox, *, when: Callable[[int], bool], times: int, after_s: float) -> Iterator[list[int]]:
-    """Kill workers from a thread, each once it is ready; gives the list of those killed."""
+def killing(sandbox: Sandbox, *, when: Callable[[int, int], bool], times: int, after_s: float) -> Iterator[list[int]]:
+    """Kill workers from a thread, each once it is ready (asked with its number); gives those killed."""
     killed: list[int] = []
     stop = threading.Event()
 
     def kill() -> None:
         while not stop.is_set() and len(killed) < times:
             for pid in workers_of(sandbox._zygote.pid):
-                if pid not in killed and when(pid):
+                if pid not in killed and when(pid, len(killed)):
                     time.sleep(after_s)
                     os.kill(pid, signal.SIGKILL)
                     killed.append(pid)
@@ -78,15 +85,15 @@ def killing(sandbox: Sandbox, *, when: Callable[[int], bool], times: int, after_
         thread.join()
 
 
-def runs(pid: int) -> bool:
-    """Whether a worker has used as much CPU time as some rows take."""
+def cpu_s(pid: int) -> float:
+    """CPU seconds that a process has used; 0 when it is gone."""
     try:
-        return int(Path(f"/proc/{pid}/schedstat").read_text().split()[0]) > 100_000_000
+        return int(Path(f"/proc/{pid}/schedstat").read_text().split()[0]) / 1e9
     except OSError:
-        return False
+        return 0.0
 
 
-def sleeps(pid: int) -> bool:
+def sleeps(pid: int, number: int) -> bool:
     """Whether a worker waits in a row: in a futex, where one that waits for a command is in a read of a pipe."""
     try:
         return "futex" in Path(f"/proc/{pid}/wchan").read_text() or (
@@ -103,7 +110,9 @@ def test_a_worker_killed_from_outside_costs_no_vote(times: int) -> None:
     texts = ["a"] * 400
     with Sandbox([COUNTS], num_classes=2, limits=Limits()) as sandbox:
         calm = sandbox.run(texts, seed=0)
-        with killing(sandbox, when=runs, times=times, after_s=0.0) as killed:
+        with killing(
+            sandbox, when=lambda pid, number: cpu_s(pid) > 0.1 * (1 + number), times=times, after_s=0.0
+        ) as killed:
             outcome = sandbox.run(texts, seed=0)
     assert len(killed) == times
     assert np.array_equal(outcome.votes, calm.votes)
@@ -118,7 +127,7 @@ def test_a_group_begins_anew_as_a_whole() -> None:
     texts = ["a"] * 300
     with Sandbox([COUNTS, COUNTS], num_classes=2, limits=Limits(group_size=2, sample_rows=50)) as sandbox:
         calm = sandbox.run(texts, seed=0)
-        with killing(sandbox, when=runs, times=1, after_s=0.5) as killed:
+        with killing(sandbox, when=lambda pid, _: cpu_s(pid) > 0.3, times=1, after_s=0.0) as killed:
             outcome = sandbox.run(texts, seed=0)
     assert len(killed) == 1
     assert np.array_equal(outcome.votes, calm.votes)
@@ -148,11 +157,7 @@ def test_a_program_that_leaves_its_worker_dead_is_charged_each_time() -> None:
 
 def test_a_program_that_dies_at_ever_new_rows_comes_to_an_end() -> None:
     """What is forgiven is bounded, so that a program cannot have its rows run for ever."""
-    source = (
-        "import os, time\ndef label_function(text):\n    if time.monotonic_ns() % 7 == 0:\n        os.close(4)\n"
-        "    return 1\n"
-    )
-    with Sandbox([source], num_classes=2, limits=Limits(restricted=False)) as sandbox:
-        outcome = sandbox.run(["a"] * 500, seed=0)
+    with Sandbox([CLOSES], num_classes=2, limits=Limits(restricted=False)) as sandbox:
+        outcome = sandbox.run(["any"] * 500, seed=0)
     assert np.count_nonzero(outcome.faults == Fault.CRASH) == 3
     assert outcome.quarantined[0] is not None
