@@ -28,14 +28,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from measure import ROOT, provenance
-from processes import adopt_orphans, victims, wait_until_gone
+from processes import adopt_orphans, descendants, of_kind, victims, wait_until_gone
 
 KINDS = ("driver", "ray", "zygote", "worker")
 
 _RESULTS = ("rows", "votes", "faults", "counts", "labels", "label_model.json", "model", "predictions")
 _WITH_PREDICTIONS_EVERY = 5
 _MOST_S = 300.0
-_LOOK_S = 0.02
+_LOOK_S, _SEE_S = 0.02, 0.2
 _CUES = ("http", "free", "win", "CLICK", "subscribe", "love", "song", "nice", "voice", "memories")
 _OTHER = ("the", "this", "and", "video", "people", "today", "again", "really")
 
@@ -179,11 +179,15 @@ def run_clean(folder: Path, until: str) -> Clean:
     seen: dict[str, tuple[float, float]] = {}
     while process.poll() is None:
         now = time.monotonic() - began
+        processes = descendants(process.pid)
         for kind in KINDS[1:]:
-            if victims(process.pid, kind):
+            if of_kind(processes, kind):
                 seen[kind] = (seen.get(kind, (now, now))[0], now)
-        time.sleep(_LOOK_S)
+        time.sleep(_SEE_S)
     seconds = time.monotonic() - began
+    if process.returncode != 0 and not ray_started(folder, f"clean_{until}"):
+        wait_until_gone(seconds=60)
+        return run_clean(folder, until)
     if process.returncode != 0:
         sys.exit(f"the clean run failed:\n{(folder / f'clean_{until}.log').read_text()}")
     wait_until_gone(seconds=60)
@@ -198,10 +202,10 @@ def kill_once(folder: Path, number: int, until: str, clean: Clean, *, rows: int,
     began = time.monotonic()
     process = start(folder, out, until)
     died, victim = hit(process, kind, at=at, choice=choice, clock=lambda: time.monotonic() - began)
-    codes = [process.wait(_MOST_S)]
+    codes = [ended(process)]
     left = wait_until_gone(seconds=60)
-    if kind == "driver" and victim:
-        codes.append(start(folder, out, until).wait(_MOST_S))
+    while codes[-1] and len(codes) < 4 and (len(codes) == 1 and kind == "driver" or not ray_started(folder, out)):
+        codes.append(ended(start(folder, out, until)))
         left += wait_until_gone(seconds=60)
     seconds = time.monotonic() - began
     kill = Kill(
@@ -219,6 +223,20 @@ def kill_once(folder: Path, number: int, until: str, clean: Clean, *, rows: int,
         different=tuple(name for name in names if found.get(name) != clean.digests.get(name)),
         ids_once=len(ids) == rows == len(pc.unique(ids)),
     )
+
+
+def ended(process: subprocess.Popen[bytes]) -> int:
+    """Wait for the end of a run; one that hangs is killed, which its exit code says."""
+    try:
+        return process.wait(_MOST_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        return process.wait()
+
+
+def ray_started(folder: Path, out: str) -> bool:
+    """Whether Ray started in time at the last try, of which Ray gives a busy machine half a minute."""
+    return "timed out during startup" not in (folder / f"{out}.log").read_text()[-1500:]
 
 
 def hit(

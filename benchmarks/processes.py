@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import signal
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,7 +67,12 @@ def victims(driver: int, kind: str) -> list[Process]:
         driver: pid of the process that was started.
         kind: "ray" (its workers: actors and remote calls), "zygote" or "worker" (of the sandbox).
     """
-    living = [p for p in descendants(driver) if not p.dead]
+    return of_kind(descendants(driver), kind)
+
+
+def of_kind(processes: list[Process], kind: str) -> list[Process]:
+    """Select, as `victims` does, among processes found before."""
+    living = [p for p in processes if not p.dead]
     if kind == "ray":
         return [p for p in living if p.title.startswith("ray::") and "IDLE" not in p.title]
     zygotes = {p.pid for p in living if _BOOT in p.title and "sandbox" in p.title and not _of_zygote(p, living)}
@@ -82,13 +88,15 @@ def _of_zygote(process: Process, living: list[Process]) -> bool:
 
 
 def wait_until_gone(*, seconds: float) -> list[Process]:
-    """Wait until this process has no descendants, burying the adopted; returns those that are left."""
+    """Wait until this process has no descendants, burying the adopted; kills and returns those that are left."""
     end = time.monotonic() + seconds
     while left := descendants(os.getpid()):
         for process in left:
             if process.dead and process.parent == os.getpid():
                 os.waitpid(process.pid, os.WNOHANG)
         if time.monotonic() > end:
-            break
+            for process in left:
+                os.kill(process.pid, signal.SIGKILL)  # a descendant still; a dead one minds nothing
+            return left
         time.sleep(0.1)
-    return left
+    return []

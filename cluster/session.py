@@ -138,6 +138,6 @@ def _start(address: str | None, num_cpus: int | None) -> None:
             )
         else:
             ray.init(address, log_to_driver=False, logging_level=logging.WARNING)
-    except (ConnectionError, RuntimeError, ValueError, OSError) as error:
+    except Exception as error:  # Ray raises a bare one where a busy machine takes more than half a minute to start
         what = "Ray cannot be started on this machine" if address is None else f"no Ray cluster answers at {address}"
         raise ClusterError(f"{what}: {error}") from error
