@@ -24,9 +24,9 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from kills_project import write_project
 from measure import ROOT, provenance
 from processes import adopt_orphans, descendants, of_kind, victims, wait_until_gone
 
@@ -36,20 +36,6 @@ _RESULTS = ("rows", "votes", "faults", "counts", "labels", "label_model.json", "
 _WITH_PREDICTIONS_EVERY = 5
 _MOST_S = 300.0
 _LOOK_S, _SEE_S = 0.02, 0.2
-_CUES = ("http", "free", "win", "CLICK", "subscribe", "love", "song", "nice", "voice", "memories")
-_OTHER = ("the", "this", "and", "video", "people", "today", "again", "really")
-
-# Of some 0.1 ms a row, so that there is something to kill; with a state, so that a lost row would show in later votes.
-_PROGRAM = """
-seen = 0
-def label_function(text):
-    global seen
-    seen += 1
-    sum(range(6000))
-    if {cue!r} not in text:
-        return -1
-    return {vote} if seen % 50 else {other}
-"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,27 +128,6 @@ def summary(kills: list[Kill], clean: dict[str, Clean], rows: int) -> dict[str, 
     }
 
 
-def write_project(folder: Path, *, rows: int) -> None:
-    """Write comments, ten programs and a task."""
-    rng = np.random.default_rng(0)
-    texts = []
-    for _ in range(rows):
-        half = _CUES[:5] if rng.random() < 0.4 else _CUES[5:]
-        texts.append(" ".join([*rng.choice(half, size=rng.integers(1, 4)), *rng.choice(_OTHER, size=6)]))
-    pq.write_table(pa.table({"id": list(range(rows)), "text": texts}), folder / "comments.parquet")
-    (folder / "programs").mkdir()
-    for place, cue in enumerate(_CUES):
-        vote = int(place < 5)
-        source = _PROGRAM.format(cue=cue, vote=vote, other=1 - vote)
-        (folder / "programs" / f"{cue.lower()}.py").write_text(source, encoding="utf-8")
-    (folder / "task.yaml").write_text(
-        "name: kills\ndata: {source: comments.parquet}\ncolumns: {id: id}\nclasses: [{name: ham}, {name: spam}]\n"
-        "instruction: Label a comment as ham or spam.\nprograms: {folder: programs}\n"
-        f"shards: {{max_rows: {max(1, rows // 10)}}}\n",
-        encoding="utf-8",
-    )
-
-
 def start(folder: Path, out: str, until: str) -> subprocess.Popen[bytes]:
     """Start a run in a process of its own, which starts a Ray of its own."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "RAY_AUTH_MODE": "disabled"}
@@ -204,7 +169,7 @@ def kill_once(folder: Path, number: int, until: str, clean: Clean, *, rows: int,
     died, victim = hit(process, kind, at=at, choice=choice, clock=lambda: time.monotonic() - began)
     codes = [ended(process)]
     left = wait_until_gone(seconds=60)
-    while codes[-1] and len(codes) < 4 and (len(codes) == 1 and kind == "driver" or not ray_started(folder, out)):
+    while codes[-1] and len(codes) < 4 and ((len(codes) == 1 and kind == "driver") or not ray_started(folder, out)):
         codes.append(ended(start(folder, out, until)))
         left += wait_until_gone(seconds=60)
     seconds = time.monotonic() - began
