@@ -40,6 +40,7 @@ def run_shards(
     *,
     step_args: Mapping[str, Any],
     num_actors: int,
+    most_actors: int | None = None,
     stateful: bool = True,
     num_cpus: float = 0.5,
     memory: int | None = None,
@@ -56,6 +57,7 @@ def run_shards(
         step: class whose objects take an item; made once a worker, where its first item arrives.
         step_args: arguments of `step`.
         num_actors: at most this many work at a time, never more than items.
+        most_actors: to how many the pool grows when nodes join and have room; `num_actors` unless given.
         stateful: whether the step needs an actor: it has processes to end, or costs much to make or memory to keep.
             Other steps run as remote calls in workers that are kept from one execution to the next, which spares three
             seconds of imports each time; a worker makes the step anew for each execution and then forgets the last.
@@ -72,14 +74,14 @@ def run_shards(
         raise ValueError(f"num_actors must be at least 1, got {num_actors}")
     if not items:
         return
-    size = min(num_actors, len(items))
+    size, most = (min(number, len(items)) for number in (num_actors, max(num_actors, most_actors or 0)))
     made = {"step": step, "step_args": dict(step_args)}
     how: dict[str, Any]
     if stateful:
-        how = {"fn": _Actor, "fn_constructor_kwargs": made, "compute": ray.data.ActorPoolStrategy(size=size)}
+        how = {"fn": _Actor, "fn_constructor_kwargs": made, "compute": _pool(size, most)}
     else:
         kwargs = {"execution": uuid.uuid4().hex, **made}
-        how = {"fn": _call, "fn_kwargs": kwargs, "compute": ray.data.TaskPoolStrategy(size=size)}
+        how = {"fn": _call, "fn_kwargs": kwargs, "compute": ray.data.TaskPoolStrategy(size=most)}
     with felt_interrupts(), _quiet_context(no_progress_timeout_s):
         dataset = ray.data.from_items([{"item": item} for item in items], override_num_blocks=len(items)).map_batches(
             batch_size=None, batch_format="pyarrow", num_cpus=num_cpus, memory=memory, **how
@@ -100,6 +102,12 @@ def run_shards(
                 f"no item finished within {no_progress_timeout_s:g} s: the cluster has no room for an actor with "
                 f"{num_cpus:g} CPUs{wanted}, or the work on an item kills its process each time ({error})"
             ) from error
+
+
+def _pool(size: int, most: int) -> ray.data.ActorPoolStrategy:
+    if size == most:
+        return ray.data.ActorPoolStrategy(size=size)
+    return ray.data.ActorPoolStrategy(min_size=size, max_size=most)
 
 
 def _next(batches: Iterator[pa.Table]) -> pa.Table | None:

@@ -23,6 +23,9 @@ logger = logging.getLogger(__name__)
 _SHARDS_AN_ACTOR = 2
 """With fewer, an actor costs more to start than it brings."""
 
+_LOCAL_CPUS = 0.5
+"""Of an actor on this machine, so that a pool of one a core leaves Ray Data some to run with."""
+
 _PATIENCE_S = 300.0
 """Without progress for so long, a stage whose items are quick is stuck."""
 
@@ -107,7 +110,8 @@ class Context:
         """
         if not items:
             return
-        session = self.session()
+        # As it is now: the cluster may have grown or shrunk since the stage before.
+        session = self.session().now()
         actors = num_actors(session.num_cpus, len(items))
         if memory_bytes is not None:
             actors, memory_bytes = self._fitting(stage, session, actors, memory_bytes)
@@ -118,6 +122,9 @@ class Context:
             step,
             step_args=dict(step_args),
             num_actors=actors,
+            # A cluster may grow meanwhile. An actor then takes a whole CPU, lest growing put two on each.
+            most_actors=actors if session.local else max(actors, len(items) // _SHARDS_AN_ACTOR),
+            num_cpus=_LOCAL_CPUS if session.local else 1.0,
             stateful=stateful,
             memory=memory_bytes,
             no_progress_timeout_s=patience,
