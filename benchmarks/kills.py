@@ -35,6 +35,7 @@ KINDS = ("driver", "ray", "zygote", "worker")
 _RESULTS = ("rows", "votes", "faults", "counts", "labels", "label_model.json", "model", "predictions")
 _WITH_PREDICTIONS_EVERY = 5
 _MOST_S = 300.0
+_GONE_S = 180.0  # Ray's agents look for their parent now and then, and a busy machine makes that long
 _LOOK_S, _SEE_S = 0.02, 0.2
 
 
@@ -52,7 +53,7 @@ class Kill:
         seconds: wall time of all of them.
         different: files of results that are not as in the clean run.
         ids_once: whether every id stands in the labels once.
-        left_over: processes that were still there a minute after the end.
+        left_over: processes that were still there three minutes after the end, and were then ended.
     """
 
     number: int
@@ -151,11 +152,11 @@ def run_clean(folder: Path, until: str) -> Clean:
         time.sleep(_SEE_S)
     seconds = time.monotonic() - began
     if process.returncode != 0 and not ray_started(folder, f"clean_{until}"):
-        wait_until_gone(seconds=60)
+        wait_until_gone(seconds=_GONE_S)
         return run_clean(folder, until)
     if process.returncode != 0:
         sys.exit(f"the clean run failed:\n{(folder / f'clean_{until}.log').read_text()}")
-    wait_until_gone(seconds=60)
+    wait_until_gone(seconds=_GONE_S)
     seen["driver"] = (1.0, seconds)
     return Clean(seconds=seconds, seen=seen, digests=digests(folder / f"clean_{until}"))
 
@@ -168,10 +169,10 @@ def kill_once(folder: Path, number: int, until: str, clean: Clean, *, rows: int,
     process = start(folder, out, until)
     died, victim = hit(process, kind, at=at, choice=choice, clock=lambda: time.monotonic() - began)
     codes = [ended(process)]
-    left = wait_until_gone(seconds=60)
+    left = wait_until_gone(seconds=_GONE_S)
     while codes[-1] and len(codes) < 4 and ((len(codes) == 1 and kind == "driver") or not ray_started(folder, out)):
         codes.append(ended(start(folder, out, until)))
-        left += wait_until_gone(seconds=60)
+        left += wait_until_gone(seconds=_GONE_S)
     seconds = time.monotonic() - began
     kill = Kill(
         number=number, kind=kind, until=until, at_s=round(died, 2), victim=victim[:80], seconds=round(seconds, 1),

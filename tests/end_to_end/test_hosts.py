@@ -132,9 +132,8 @@ def test_a_host_whose_link_is_cut_costs_no_row(hosts: list[str], tmp_path: Path)
         for place, host in enumerate(hosts[1:], start=2):
             own = f"--node-ip-address=10.77.31.{place}"
             start_node(host, f"--address={HEAD}:6379", own, folder=tmp_path)
-            started = "Ray runtime started"
             node_log = tmp_path / f"{host}.log"
-            wait_until(lambda at=node_log: started in at.read_text(), seconds=90, log=node_log)
+            wait_until(lambda at=node_log: "Ray runtime started" in at.read_text(), seconds=90, log=node_log)
         driver = start(hosts[0], *label, str(run), "--address", f"{HEAD}:6379", log=log)
         wait_until(lambda: len(list((run / "votes").glob("*.parquet"))) >= 3, seconds=200, log=log)
         assert works(hosts[2]), "the host to be cut off had no work"

@@ -35,9 +35,8 @@ def task_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     pq.write_table(pa.table({"id": list(range(ROWS)), "text": texts}), folder / "comments.parquet")
     (folder / "programs").mkdir()
     for place, cue in enumerate(CUES):
-        source = (
-            f"def label_function(text):\n    sum(range(100_000))\n    return {place // 2} if {cue!r} in text else -1\n"
-        )
+        vote = f"return {place // 2} if {cue!r} in text else -1"
+        source = f"def label_function(text):\n    sum(range(100_000))\n    {vote}\n"
         (folder / "programs" / f"{cue}.py").write_text(source)
     path = folder / "task.yaml"
     path.write_text(
