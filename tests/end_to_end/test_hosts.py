@@ -30,6 +30,8 @@ ROOT = Path(__file__).resolve().parents[2]
 HEAD = "10.77.31.1"
 ROWS, SHARDS = 1200, 24
 RESULTS = ("rows", "votes", "faults", "counts", "labels")
+_started: list[subprocess.Popen[bytes]] = []
+"""By the present test; `ip netns exec` becomes what it starts, so these are in their namespaces."""
 
 
 def ip(*arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
@@ -63,15 +65,17 @@ def hosts() -> Iterator[list[str]]:
             for pid in ip("netns", "pids", name, check=False).stdout.split():
                 os.kill(int(pid), signal.SIGKILL)
             ip("netns", "del", name, check=False)
+        while _started:
+            _started.pop().wait()
 
 
 def start(host: str, *command: str, log: Path) -> subprocess.Popen[bytes]:
     """Start a process on a host, with the settings that every node of a cluster needs."""
     environment = {**os.environ, **TIGHT, "PYTHONPATH": str(ROOT), "RAY_AUTH_MODE": "disabled", "OMP_NUM_THREADS": "1"}
     with log.open("ab") as file:
-        return subprocess.Popen(
-            ["ip", "netns", "exec", host, sys.executable, *command], env=environment, stdout=file, stderr=file
-        )
+        command = ("ip", "netns", "exec", host, sys.executable, *command)
+        _started.append(subprocess.Popen(command, env=environment, stdout=file, stderr=file))
+    return _started[-1]
 
 
 def start_node(host: str, *arguments: str, folder: Path) -> subprocess.Popen[bytes]:
