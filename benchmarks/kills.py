@@ -45,7 +45,7 @@ class Kill:
     """One kill and what came of it.
 
     Attributes:
-        number: which one, and the how manieth try.
+        number: which one, and at which try.
         kind: of `KINDS`.
         until: last stage of the run.
         at_s: seconds after the start at which the victim died.
