@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -15,8 +16,10 @@ import pytest
 import ray
 from ray.cluster_utils import Cluster
 
+from cluster.session import connect
 from engine import pipeline, read_task
 from engine.stages.context import Silent
+from operators.stream import run_shards
 
 pytestmark = [pytest.mark.slow, pytest.mark.ray]
 
@@ -68,10 +71,10 @@ def cluster() -> Iterator[Cluster]:
 
 
 class AtShard(Silent):
-    """Calls a function when so many shards of `apply` are done, and another at each later one."""
+    """Calls a function when so many shards of `apply` are done."""
 
-    def __init__(self, number: int, act: Callable[[], None], later: Callable[[], None] = lambda: None) -> None:
-        self.done, self._number, self._act, self._later = 0, number, act, later
+    def __init__(self, number: int, act: Callable[[], None]) -> None:
+        self.done, self._number, self._act = 0, number, act
 
     def advance(self, stage: str) -> None:
         """Count."""
@@ -79,8 +82,6 @@ class AtShard(Silent):
             self.done += 1
             if self.done == self._number:
                 self._act()
-            elif self.done > self._number:
-                self._later()
 
 
 def content_of(run: Path) -> dict[str, bytes]:
@@ -137,15 +138,24 @@ def test_a_node_lost_in_the_middle_costs_no_row(cluster: Cluster, task_file: Pat
     assert content_of(run) == calm
 
 
-def test_a_node_that_joins_in_the_middle_gets_work(cluster: Cluster, task_file: Path, calm: dict[str, bytes]):
-    """The pool of the stage under way grows onto it, and what comes out does not depend on that."""
-    run, raylets, busy = task_file.parent / "joined", [], []
+class Where:
+    """Step that takes a while without a processor, and says on which node."""
 
-    def join() -> None:
-        raylets.append(raylet_of(cluster.add_node(**NODE)))
+    def __call__(self, item: str) -> bytes:
+        """Wait and tell."""
+        time.sleep(2)
+        return str(ray.get_runtime_context().get_node_id()).encode()
 
-    watch = AtShard(2, join, later=lambda: busy.append(sandboxes_below(raylets[0])))
-    pipeline.run(read_task(task_file), out=run, address=cluster.address, until="label", watch=watch)
-    assert max(busy) > 0, f"no program ran on the new node: {busy}"
-    assert ids_stand_once(run)
-    assert content_of(run) == calm
+
+def test_a_pool_grows_onto_a_node_that_joins(cluster: Cluster):
+    """Items of the stage under way are done on the new node."""
+    found: list[bytes] = []
+    with connect(cluster.address) as session:
+        items = [str(item) for item in range(60)]
+        for node in run_shards(items, Where, step_args={}, num_actors=session.num_cpus, most_actors=30, num_cpus=1.0):
+            found.append(node)
+            if len(found) == 2:
+                cluster.add_node(**NODE)
+        assert session.now().num_cpus == 4
+    assert len(found) == len(items)
+    assert len(set(found)) == 2, "no item was done on the new node"
