@@ -56,6 +56,10 @@ class Session:
     node_memory_bytes: tuple[int, ...]
     local: bool
 
+    def now(self) -> Session:
+        """The same connection with the nodes that are up now: some may have joined or been lost."""
+        return _look(local=self.local)
+
     def room_for(self, memory_bytes: int) -> int:
         """How many actors of so much memory fit on the nodes."""
         return sum(memory // memory_bytes for memory in self.node_memory_bytes)
@@ -83,18 +87,22 @@ def connect(address: str | None = None, *, num_cpus: int | None = None) -> Itera
             with _environment(_FOR_WORKERS):
                 _start(address, num_cpus)
         try:
-            nodes = [node for node in ray.nodes() if node["Alive"]]
-            session = Session(
-                num_cpus=max(1, int(ray.cluster_resources().get("CPU", 1))),
-                num_nodes=len(nodes),
-                node_memory_bytes=tuple(int(node["Resources"].get("memory", 0)) for node in nodes),
-                local=started and address is None,
-            )
+            session = _look(local=started and address is None)
             logger.info("ray: %d CPUs on %d node(s)", session.num_cpus, session.num_nodes)
             yield session
         finally:
             if started:
                 ray.shutdown()
+
+
+def _look(*, local: bool) -> Session:
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    return Session(
+        num_cpus=max(1, int(sum(resources.get("CPU", 0) for resources in nodes))),
+        num_nodes=len(nodes),
+        node_memory_bytes=tuple(int(resources.get("memory", 0)) for resources in nodes),
+        local=local,
+    )
 
 
 @contextmanager
@@ -138,6 +146,6 @@ def _start(address: str | None, num_cpus: int | None) -> None:
             )
         else:
             ray.init(address, log_to_driver=False, logging_level=logging.WARNING)
-    except (ConnectionError, RuntimeError, ValueError, OSError) as error:
+    except Exception as error:  # Ray raises a bare one where a busy machine takes more than half a minute to start
         what = "Ray cannot be started on this machine" if address is None else f"no Ray cluster answers at {address}"
         raise ClusterError(f"{what}: {error}") from error

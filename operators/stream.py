@@ -47,6 +47,7 @@ def run_shards(
     *,
     step_args: Mapping[str, Any],
     num_actors: int,
+    most_actors: int | None = None,
     stateful: bool = True,
     num_cpus: float = WORKER_CPUS,
     memory: int | None = None,
@@ -65,6 +66,7 @@ def run_shards(
         step: class whose objects take an item; made once a worker, where its first item arrives.
         step_args: arguments of `step`.
         num_actors: at most this many work at a time, never more than items.
+        most_actors: to how many the pool grows when nodes join and have room; `num_actors` unless given.
         stateful: whether the step needs an actor: it has processes to end, or costs much to make or memory to keep.
             Other steps run as remote calls in workers that are kept from one execution to the next, which spares three
             seconds of imports each time; a worker makes the step anew for each execution, and then closes the last one
@@ -86,14 +88,14 @@ def run_shards(
     if not items:
         return
     about = about or About()
-    size = min(num_actors, len(items))
+    size, most = (min(number, len(items)) for number in (num_actors, max(num_actors, most_actors or 0)))
     execution, counting = uuid.uuid4().hex, attempts()
     made = {"step": step, "step_args": dict(step_args), "execution": execution, "counting": counting}
     how: dict[str, Any]
     if stateful:
-        how = {"fn": _Actor, "fn_constructor_kwargs": made, "compute": ray.data.ActorPoolStrategy(size=size)}
+        how = {"fn": _Actor, "fn_constructor_kwargs": made, "compute": _pool(size, most)}
     else:
-        how = {"fn": _call, "fn_kwargs": made, "compute": ray.data.TaskPoolStrategy(size=size)}
+        how = {"fn": _call, "fn_kwargs": made, "compute": ray.data.TaskPoolStrategy(size=most)}
     with felt_interrupts(), _quiet_context(no_progress_timeout_s):
         rows = [{"item": item, "position": position} for position, item in enumerate(items)]
         dataset = ray.data.from_items(rows, override_num_blocks=len(items)).map_batches(
@@ -130,6 +132,12 @@ def run_shards(
             # A generator may be closed after Ray was, and a call would start it again.
             if ray.is_initialized():
                 counting.forget.remote(execution)
+
+
+def _pool(size: int, most: int) -> ray.data.ActorPoolStrategy:
+    if size == most:
+        return ray.data.ActorPoolStrategy(size=size)
+    return ray.data.ActorPoolStrategy(min_size=size, max_size=most)
 
 
 def _next(batches: Iterator[pa.Table]) -> pa.Table | None:

@@ -89,7 +89,8 @@ class Context:
         """
         if not items:
             return
-        session = self.session()
+        # As it is now: the cluster may have grown or shrunk since the stage before.
+        session = self.session().now()
         actors = num_actors(session.num_cpus, len(items))
         if memory_bytes is not None:
             actors, memory_bytes = self._fitting(stage, session, actors, memory_bytes)

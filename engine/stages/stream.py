@@ -84,8 +84,11 @@ class Stream:
             ClusterError: the cluster can never place a worker.
         """
         known = [shard for shard in map(self._shard, items) if shard is not None]
+        # A cluster may grow meanwhile. An actor then takes a whole CPU, lest growing put two on each.
+        num_cpus = WORKER_CPUS if self.session.local else 1.0
+        most_actors = num_actors if self.session.local else max(num_actors, len(items) // _SHARDS_AN_ACTOR)
         try:
-            wait = check_room(Demand(num_cpus=WORKER_CPUS, memory_bytes=memory_bytes), fixed=self.session.local)
+            wait = check_room(Demand(num_cpus=num_cpus, memory_bytes=memory_bytes), fixed=self.session.local)
         except ClusterError as error:
             raise ClusterError(f"{self.stage}: {error}") from error
         if wait is not None:
@@ -105,6 +108,8 @@ class Stream:
             step,
             step_args=dict(step_args),
             num_actors=num_actors,
+            most_actors=most_actors,
+            num_cpus=num_cpus,
             stateful=stateful,
             memory=memory_bytes,
             no_progress_timeout_s=patience_s,

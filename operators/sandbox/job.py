@@ -1,6 +1,8 @@
 """One group of programs on its way through the rows, over as many workers as that takes.
 
-A program that has to be stopped costs the row at which it was: a fresh worker goes on at the next one.
+A program that has to be stopped costs the row at which it was: a fresh worker goes on at the next one. A worker that
+somebody else killed (a person, the kernel short of memory) costs no row: its group begins anew, which gives what a run
+without the kill gives, state that programs keep included. Killed at the same place again, it is the program's doing.
 """
 
 from __future__ import annotations
@@ -17,9 +19,11 @@ from operators.sandbox import wire
 from operators.sandbox.limits import Limits
 from operators.sandbox.memory import Results, Texts
 from operators.sandbox.process import ProtocolBroken, Worker, WorkerGone, signal_name
-from operators.sandbox.record import Record, Step
+from operators.sandbox.record import Place, Record, Step, planned
 from operators.sandbox.watchdog import Watch, private_bytes
 from operators.schema import ABSTAIN, Fault
+
+_MAX_KILLS = 4  # from outside and forgiven; a program that has itself killed at ever new rows must come to an end
 
 
 class Job:
@@ -31,6 +35,10 @@ class Job:
         num_classes: k.
         limits: as given to the sandbox.
         make_worker: forks a worker that writes to the given results.
+        killed_at: where workers of this group were killed from outside in this call; the job adds its own.
+
+    Attributes:
+        disturbed: whether the worker was killed from outside; the job has then ended, to be made again.
     """
 
     def __init__(
@@ -41,7 +49,9 @@ class Job:
         num_classes: int,
         limits: Limits,
         make_worker: Callable[[Results], Worker],
+        killed_at: frozenset[Place] = frozenset(),
     ) -> None:
+        self.sources, self.killed_at, self.disturbed = sources, killed_at, False
         self.records = [Record() for _ in sources]
         self._payloads = [source.encode("utf-8", "surrogatepass") for source in sources]
         self._num_classes = num_classes
@@ -49,11 +59,8 @@ class Job:
         self._make_worker = make_worker
         self._results = Results(len(sources), texts.rows)
         self._stopped_at = np.zeros((len(sources), texts.rows), np.uint8)
-        self._lost_at: tuple[int, int] | None = None
         batches = texts.batches(first=limits.sample_rows, max_rows=limits.batch_rows, max_bytes=limits.batch_bytes)
-        places = range(len(sources))
-        self._steps = deque(Step(wire.LOAD, program) for program in places)
-        self._steps.extend(Step(wire.RUN, program, *batch, batch[0]) for batch in batches for program in places)
+        self._steps = planned(len(sources), batches)
         self._worker: Worker | None = None
         for program, payload in enumerate(self._payloads):
             if len(payload) > wire.MAX_SOURCE:
@@ -119,13 +126,12 @@ class Job:
 
     def _next(self) -> None:
         """Give the next command, or end the worker when there is none."""
-        worker = self._worker
+        worker, limits = self._worker, self._limits
         assert worker is not None  # it was there to answer, or was just made
         if not self._steps:
             self.close()
             return
-        step, limits = self._steps[0], self._limits
-        if step.kind == wire.LOAD:
+        if (step := self._steps[0]).kind == wire.LOAD:
             cpu_s = limits.load_timeout_s
             payload = self._payloads[step.program]
             worker.command(wire.LOAD, step.program, start=len(payload), payload=payload)
@@ -176,17 +182,9 @@ class Job:
 
     def _judge(self, program: int, reached: int, too_long: str | None) -> None:
         """Quarantine a program that has run up to a row, if it is too slow or wrong too often."""
-        limits, record = self._limits, self.records[program]
-        if record.timeouts >= limits.max_timeouts:
-            too_long = f"{record.timeouts} rows ran out of time ({limits.row_timeout_s:g} s each)"
-        if too_long:
-            self._quarantine(program, reached, too_long)
-        elif reached >= limits.sample_rows and not record.judged:
-            record.judged = True
-            faults = self._checked(program, slice(0, limits.sample_rows))[1]
-            fraction = float(np.isin(faults, (Fault.EXCEPTION, Fault.MEMORY, Fault.BAD_LABEL)).mean())
-            if fraction > limits.max_error_fraction:
-                self._quarantine(program, reached, f"{fraction:.0%} of its first {limits.sample_rows} rows failed")
+        sample = self._checked(program, slice(0, self._limits.sample_rows))[1]
+        if why := self.records[program].verdict(self._limits, reached, too_long, sample):
+            self._quarantine(program, reached, why)
 
     def _reached(self) -> int:
         """Row that the worker is at, as far as its results show."""
@@ -199,12 +197,11 @@ class Job:
         too_long = self._charge(step)
         code = self._end_worker()
         row = min(self._reached(), max(step.start, step.stop - 1))
-        if code is None and self._lost_at != (step.program, row):
-            # It went down with the zygote, which need not be this program's doing; at the second time it is.
-            self._lost_at = (step.program, row)
-            record.timeouts += self._results.timeouts(step.program, step.start, row)
-            self._steps[0] = replace(step, start=row)
-            self._start_over()
+        place = (step.program, step.kind, row)
+        from_outside = fault is Fault.CRASH and code == -signal.SIGKILL and len(self.killed_at) < _MAX_KILLS
+        if (code is None or from_outside) and place not in self.killed_at:
+            self.killed_at, self.disturbed = self.killed_at | {place}, True
+            self._results.close()
             return
         if code == -signal.SIGSYS:
             fault, why = Fault.VIOLATION, "it made a forbidden system call"

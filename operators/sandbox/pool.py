@@ -20,7 +20,7 @@ from operators.sandbox.job import Job
 from operators.sandbox.limits import Limits
 from operators.sandbox.memory import Results, Texts, pack
 from operators.sandbox.process import Worker, Zygote, ZygoteGone
-from operators.sandbox.record import Record
+from operators.sandbox.record import Place, Record
 from operators.sandbox.selftest import Isolation, examine, require
 from operators.schema import ABSTAIN, MAX_CLASSES, Faults, Votes
 
@@ -28,6 +28,7 @@ __all__ = ["Limits", "Outcome", "Sandbox"]
 
 _LOOK_S = 0.05
 _MAX_RESTARTS = 8  # of the zygote in a call; a machine that kills it more often has another trouble
+_MAX_STARTS = 3  # of a zygote that is killed while it starts
 _log = logging.getLogger(__name__)
 
 
@@ -143,19 +144,22 @@ class Sandbox:
         def make_worker(results: Results) -> Worker:
             return self._worker(texts, results, seed)
 
+        def make_job(sources: tuple[str, ...], killed_at: frozenset[Place] = frozenset()) -> Job:
+            return Job(
+                sources,
+                texts=texts,
+                num_classes=self._num_classes,
+                limits=self._limits,
+                make_worker=make_worker,
+                killed_at=killed_at,
+            )
+
         look_at = time.monotonic() + _LOOK_S
         try:
             while waiting or active:
                 while waiting and len(active) < self._limits.inflight:
                     first, sources = waiting.popleft()
-                    job = Job(
-                        sources,
-                        texts=texts,
-                        num_classes=self._num_classes,
-                        limits=self._limits,
-                        make_worker=make_worker,
-                    )
-                    active.append((first, job))
+                    active.append((first, make_job(sources)))
                 _wait([job for _, job in active], until=look_at)
                 if time.monotonic() >= look_at:
                     look_at = time.monotonic() + _LOOK_S
@@ -164,6 +168,10 @@ class Sandbox:
                             job.look()
                 for first, job in [entry for entry in active if entry[1].replies is None]:
                     active.remove((first, job))
+                    if job.disturbed:
+                        _log.warning("a program's worker was killed from outside; its programs begin anew")
+                        active.append((first, make_job(job.sources, job.killed_at)))
+                        continue
                     for place, record in enumerate(job.records):
                         records[first + place] = record
                         cell = (slice(None) if texts.rows == texts.total else texts.kept, first + place)
@@ -190,15 +198,23 @@ class Sandbox:
                 self._zygote, _ = self._started()
 
     def _started(self) -> tuple[Zygote, Isolation]:
+        """Start a zygote and look at what it isolates; somebody may kill it meanwhile, though hardly each time."""
+        for _ in range(_MAX_STARTS):
+            try:
+                return self._examined()
+            except ZygoteGone:
+                _log.warning("the sandbox's process ended while it started, and is started again")
+        raise SandboxError(
+            f"the sandbox's process ended {_MAX_STARTS} times while it started; is the machine out of memory?"
+        )
+
+    def _examined(self) -> tuple[Zygote, Isolation]:
         zygote = Zygote(self._limits.options())
         nothing = pack([])
         try:
             isolation = examine(zygote, nothing, memory_bytes=self._limits.memory_bytes)
             require(isolation, self._limits.required_level)
-        except ZygoteGone as error:
-            zygote.close()
-            raise SandboxError("the sandbox's process ended during its self-test") from error
-        except SandboxError:
+        except (ZygoteGone, SandboxError):
             zygote.close()
             raise
         finally:

@@ -42,6 +42,10 @@ class Zygote:
     Attributes:
         report: {layer: "" or why the zygote does not have it}.
         pid: of its process.
+
+    Raises:
+        ZygoteGone: it was killed while it started.
+        SandboxError: it did not start.
     """
 
     def __init__(self, options: dict[str, object]) -> None:
@@ -65,13 +69,16 @@ class Zygote:
         self._socket = ours
         self._finalizer = weakref.finalize(self, _end, ours, process)
         ours.settimeout(_START_S)
+        late = False
         try:
             report = ours.recv(1 << 16)
         except OSError:
-            report = b""
+            report, late = b"", True
         if not report:
             self.close()
             code = process.returncode
+            if code == -signal.SIGKILL and not late:
+                raise ZygoteGone  # killed by somebody else
             raise SandboxError(f"the sandbox's process did not start: {sys.executable} {boot} ended with {code}")
         ours.settimeout(_ANSWER_S)
         self.report: dict[str, str] = json.loads(report)

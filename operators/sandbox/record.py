@@ -2,7 +2,20 @@
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from operators.sandbox import wire
+from operators.sandbox.limits import Limits
+from operators.schema import Fault
+
+Place: TypeAlias = tuple[int, int, int]
+"""Where a worker was: program in the group, kind of command, row."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +40,13 @@ class Step:
     def rows(self) -> int:
         """Number of rows of the whole batch."""
         return self.stop - self.first
+
+
+def planned(programs: int, batches: Sequence[tuple[int, int]]) -> deque[Step]:
+    """Plan to load every program of a group, then to run each on one batch after another."""
+    steps = deque(Step(wire.LOAD, program) for program in range(programs))
+    steps.extend(Step(wire.RUN, program, *batch, batch[0]) for batch in batches for program in range(programs))
+    return steps
 
 
 @dataclass(slots=True, kw_only=True)
@@ -72,4 +92,25 @@ class Record:
             return f"it used {self.batch_cpu_s:.3g} s of CPU time on a batch of {rows} rows"
         if self.batch_blocked_s > most_s:
             return f"it was blocked for {self.batch_blocked_s:.3g} s on a batch of {rows} rows"
+        return None
+
+    def verdict(self, limits: Limits, reached: int, too_long: str | None, sample: npt.NDArray[np.uint8]) -> str | None:
+        """Say why the program, having run up to a row, must not go on; None when it may.
+
+        Args:
+            limits: for the program.
+            reached: row after the last one run.
+            too_long: what `too_long` said of the batch.
+            sample: (limits.sample_rows,) faults of the first rows.
+        """
+        if self.timeouts >= limits.max_timeouts:
+            return f"{self.timeouts} rows ran out of time ({limits.row_timeout_s:g} s each)"
+        if too_long:
+            return too_long
+        if reached < limits.sample_rows or self.judged:
+            return None
+        self.judged = True
+        fraction = float(np.isin(sample, (Fault.EXCEPTION, Fault.MEMORY, Fault.BAD_LABEL)).mean())
+        if fraction > limits.max_error_fraction:
+            return f"{fraction:.0%} of its first {limits.sample_rows} rows failed"
         return None

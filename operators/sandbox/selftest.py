@@ -10,9 +10,10 @@ from operators.errors import SandboxError
 from operators.sandbox import wire
 from operators.sandbox.memory import Results, Texts
 from operators.sandbox.probes import PROBES
-from operators.sandbox.process import Worker, WorkerGone, Zygote
+from operators.sandbox.process import Worker, WorkerGone, Zygote, ZygoteGone
 
 _ANSWER_MS = 30_000
+_MAX_TRIES = 3  # of a probe whose worker somebody kills
 _NAMES = {"open": "open a file", "socket": "open a socket", "fork": "start a process", "execute": "make code"}
 
 
@@ -38,6 +39,10 @@ def examine(zygote: Zygote, texts: Texts, *, memory_bytes: int) -> Isolation:
         zygote: just started.
         texts: of no rows.
         memory_bytes: for a worker.
+
+    Raises:
+        ZygoteGone: it ended meanwhile.
+        SandboxError: a probe got no answer.
     """
     passed = [probe for probe in PROBES if _passes(zygote, probe, texts, memory_bytes)]
     missing = [f"{layer}: {why}" for layer, why in zygote.report.items() if why]
@@ -70,20 +75,33 @@ def require(isolation: Isolation, level: int) -> None:
 
 
 def _passes(zygote: Zygote, probe: str, texts: Texts, memory_bytes: int) -> bool:
+    for _ in range(_MAX_TRIES):
+        number, code = _answer(zygote, probe, texts, memory_bytes)
+        if number is not None or code == -signal.SIGSYS:
+            return number == 1
+        if code is None:
+            raise ZygoteGone
+        if code != -signal.SIGKILL:
+            break
+    raise SandboxError(f"the sandbox's self-test got no answer to {probe!r}: its worker ended with {code}")
+
+
+def _answer(zygote: Zygote, probe: str, texts: Texts, memory_bytes: int) -> tuple[int | None, int | None]:
+    """Have one worker try; returns its answer, if there was one, and how it ended."""
     results = Results(1, 0)
-    worker = Worker(zygote, texts=texts, results=results, seed=0, memory_bytes=memory_bytes)
-    number: int | None = None
     try:
-        worker.command(wire.PROBE, PROBES.index(probe))
-        waiting = select.poll()
-        waiting.register(worker.replies, select.POLLIN)
-        if waiting.poll(_ANSWER_MS):
-            number, _ = worker.reply()
-    except WorkerGone:
-        pass
+        worker = Worker(zygote, texts=texts, results=results, seed=0, memory_bytes=memory_bytes)
+        number: int | None = None
+        try:
+            worker.command(wire.PROBE, PROBES.index(probe))
+            waiting = select.poll()
+            waiting.register(worker.replies, select.POLLIN)
+            if waiting.poll(_ANSWER_MS):
+                number, _ = worker.reply()
+        except WorkerGone:
+            pass
+        finally:
+            code = worker.end()
     finally:
-        code = worker.end()
         results.close()
-    if number is None and code != -signal.SIGSYS:
-        raise SandboxError(f"the sandbox's self-test got no answer to {probe!r}: its worker ended with {code}")
-    return number == 1
+    return number, code
