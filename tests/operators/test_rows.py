@@ -27,7 +27,7 @@ def shards_of(tmp_path: Path, table: pa.Table, *, max_rows: int = 100, split: st
 
 def index(tmp_path: Path, shard: Shard, rule: SplitRule, *, id_column: str | None = None) -> tuple[pa.Table, RowCounts]:
     step = IndexShard(folder=str(tmp_path), digest="d", text="text", id_column=id_column, split=rule)
-    assert json.loads(step(shard.to_json())) == {"key": shard.key, "skipped": None}
+    assert json.loads(step(shard.to_json())) == {"key": shard.key, "skipped": {}}
     path = rows_path(tmp_path, shard.key, "d")
     return pq.read_table(path), read_counts(path)
 
@@ -65,7 +65,7 @@ def test_split_files_decide_over_the_rule(tmp_path: Path):
 def test_an_unknown_split_value_is_named(tmp_path: Path):
     """A split value that the task does not name is refused with what to do, not put on some side."""
     (shard,) = shards_of(tmp_path, pa.table({"text": ["a"], "split": ["valid"]}))
-    with pytest.raises(InputError, match=r"row 0 .*'valid' in the split column 'split'.*data.train_values"):
+    with pytest.raises(InputError, match=r"row 0: 'valid' in the split column 'split'.*data.train_values"):
         index(tmp_path, shard, BY_COLUMN)
 
 
@@ -73,7 +73,7 @@ def test_a_missing_id_is_named(tmp_path: Path):
     """A null in the id column is refused with its row."""
     table = pa.table({"text": ["a", "b"], "key": [7, None]})
     (shard,) = shards_of(tmp_path, table)
-    with pytest.raises(InputError, match=r"corpus.parquet: row 1 .*no id in column 'key'"):
+    with pytest.raises(InputError, match=r"corpus.parquet, row 1: no id in column 'key'"):
         index(tmp_path, shard, HASHED, id_column="key")
 
 
@@ -100,7 +100,7 @@ def test_a_shard_that_cannot_be_read_is_told_where_that_is_asked_for(tmp_path: P
     arguments = {"folder": str(tmp_path), "digest": "d", "text": "text", "id_column": None, "split": BY_COLUMN}
     said = json.loads(IndexShard(**arguments, skip_bad=True)(shard.to_json()))
     assert said["key"] == shard.key
-    assert "nobody knows" in said["skipped"]
+    assert "nobody knows" in said["skipped"]["0"]
     assert not rows_path(tmp_path, shard.key, "d").exists()
     with pytest.raises(InputError, match="nobody knows"):
         IndexShard(**arguments)(shard.to_json())
