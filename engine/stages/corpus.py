@@ -188,8 +188,8 @@ def _checked(ctx: Context, corpus: Corpus) -> Corpus:
         ctx.warn(f"skipped {len(corpus.skipped) - _NAMED} more files or parts of files; report.json names them all")
     if corpus.counts.null_texts:
         ctx.warn(
-            f"{corpus.counts.null_texts} rows have a null text in column {ctx.task.columns.text!r} (or lack it, in JSON lines); "
-            "no program sees them, and they stay uncovered"
+            f"{corpus.counts.null_texts} rows have a null text in column {ctx.task.columns.text!r}, or lack it in JSON "
+            "lines; no program sees them, and they stay uncovered"
         )
     return corpus
 

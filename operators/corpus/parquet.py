@@ -198,4 +198,5 @@ def _decoding(path: str, place: str) -> Iterator[None]:
 def _size_of(group: pq.RowGroupMetaData, columns: Sequence[str]) -> int:
     chunks = [group.column(i) for i in range(group.num_columns)]
     wanted = [c for c in chunks if c.path_in_schema.split(".")[0] in columns or c.path_in_schema in columns]
-    return int(sum(c.total_uncompressed_size for c in wanted))
+    size: int = sum(c.total_uncompressed_size for c in wanted)
+    return size
