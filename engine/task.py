@@ -22,6 +22,7 @@ from engine.task_parts import (
     ProgramsSpec,
     SandboxSpec,
     ShardSpec,
+    SynthesisSpec,
     TaskModel,
 )
 from operators.schema import MAX_CLASSES
@@ -52,6 +53,7 @@ class LabelingTask(TaskModel):
     class_balance: Literal["estimate"] | dict[str, float] = "estimate"
     programs: ProgramsSpec = ProgramsSpec()
     language_model: LanguageModelSpec | None = None
+    synthesis: SynthesisSpec = SynthesisSpec()
     budget: Budget = Budget()
     label_model: LabelModelSpec = LabelModelSpec()
     end_model: EndModelSpec = EndModelSpec()
@@ -87,7 +89,24 @@ class LabelingTask(TaskModel):
                 "`budget.money` needs `language_model.price`, else no request can be checked against it; "
                 "give the price, or a budget in tokens"
             )
+        self._check_knowledge_model()
         return self
+
+    def _check_knowledge_model(self) -> None:
+        other = self.synthesis.knowledge_model
+        if other is None:
+            return
+        if self.language_model is None:
+            raise ValueError("`synthesis.knowledge_model` stands beside a `language_model`, which writes the programs")
+        if self.budget.money is None:
+            return
+        if other.price is None:
+            raise ValueError("`budget.money` needs `synthesis.knowledge_model.price` too, or use a budget in tokens")
+        if self.language_model.price is not None and other.price.currency != self.language_model.price.currency:
+            raise ValueError(
+                f"`budget.money` needs one currency: `language_model.price` is in {self.language_model.price.currency} "
+                f"and `synthesis.knowledge_model.price` in {other.price.currency}"
+            )
 
     @property
     def class_names(self) -> tuple[str, ...]:

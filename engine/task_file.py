@@ -78,10 +78,16 @@ def task_from(content: dict[str, Any], *, where: str, folder: Path) -> LabelingT
     end_model = task.end_model
     if end_model.encoder is not None and (folder / end_model.encoder).is_dir():
         end_model = end_model.model_copy(update={"encoder": resolve(end_model.encoder, folder)})
+    synthesis = task.synthesis
+    documents = tuple(resolve(p, folder) for p in synthesis.documents)
+    synthesis = synthesis.model_copy(update={"documents": documents})
+    if synthesis.encoder is not None and (folder / synthesis.encoder).is_dir():
+        synthesis = synthesis.model_copy(update={"encoder": resolve(synthesis.encoder, folder)})
     gold = tuple(resolve(p, folder) for p in task.label_model.gold)
     changes = {
         "data": task.data.model_copy(update=data),
         "programs": programs,
+        "synthesis": synthesis,
         "label_model": task.label_model.model_copy(update={"gold": gold}),
         "end_model": end_model,
     }

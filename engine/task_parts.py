@@ -117,6 +117,54 @@ class ProgramsSpec(TaskModel):
     count: Annotated[int, Field(ge=1, le=1000)] = 10
 
 
+Strategy = Literal["general", "description", "examples", "keywords", "rules"]
+"""What a prompt offers besides the task: nothing, or one kind of knowledge."""
+
+
+class SynthesisSpec(TaskModel):
+    """How programs are asked for.
+
+    Attributes:
+        strategies: kinds of prompt; the programs are spread over them.
+        stages: with `one`, the model that writes a program works out the knowledge first, in the same answer; with
+            `two`, a model is asked for it beforehand, and it stands in `knowledge/` of the run directory for people to
+            edit.
+        knowledge_model: writes the knowledge; `language_model` unless given.
+        documents: text, Markdown, CSV, HTML or PDF files of the user; passages of them are quoted to the model.
+        retrieval: how passages are found: by words, or by an encoder.
+        encoder: for `retrieval: dense`, a transformers folder or hub name.
+        max_passages: of one prompt.
+        chunk_chars: length of a passage at most.
+        chunk_overlap: characters that a passage shares with the one before it.
+        show_rows: training rows that a prompt may quote; with 0 no row is sent to a model.
+    """
+
+    strategies: Annotated[tuple[Strategy, ...], BeforeValidator(_as_tuple), Field(min_length=1)] = ("general",)
+    stages: Literal["one", "two"] = "one"
+    knowledge_model: LanguageModelSpec | None = None
+    documents: Paths = ()
+    retrieval: Literal["bm25", "dense"] = "bm25"
+    encoder: str | None = None
+    max_passages: Annotated[int, Field(ge=1, le=100)] = 5
+    chunk_chars: Annotated[int, Field(ge=100, le=20_000)] = 1000
+    chunk_overlap: Annotated[int, Field(ge=0)] = 100
+    show_rows: Annotated[int, Field(ge=0, le=100)] = 0
+
+    @model_validator(mode="after")
+    def _consistent(self) -> SynthesisSpec:
+        if len(set(self.strategies)) != len(self.strategies):
+            raise ValueError(f"`strategies` must differ, got {list(self.strategies)}")
+        if self.knowledge_model is not None and self.stages == "one":
+            raise ValueError("`knowledge_model` goes with `stages: two`; with one stage nobody asks it")
+        if (self.retrieval == "dense") != (self.encoder is not None):
+            raise ValueError("`retrieval: dense` and `encoder: <folder or hub name>` go together")
+        if self.chunk_overlap > self.chunk_chars // 2:
+            raise ValueError(
+                f"`chunk_overlap` must be at most half of `chunk_chars` ({self.chunk_chars}), got {self.chunk_overlap}"
+            )
+        return self
+
+
 class LabelModelSpec(TaskModel):
     """How votes become soft labels; majority vote is always computed beside it.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +13,8 @@ import pytest
 
 from operators.corpus.plan import Shard, plan_shards
 from operators.duplicates import FindDuplicateIds
-from operators.errors import InputError
-from operators.rows import IndexShard, RowCounts, SplitRule, normalised, read_counts, rows_path, text_hash
+from operators.errors import ChangedError, InputError
+from operators.rows import IndexShard, RowCounts, SplitRule, normalised, read_counts, rows_path, text_hash, without
 
 HASHED = SplitRule(column=None, train_values=("train",), test_values=("test",), fraction=0.3)
 BY_COLUMN = SplitRule(column="split", train_values=("train",), test_values=("test",), fraction=0.3)
@@ -104,3 +105,51 @@ def test_a_shard_that_cannot_be_read_is_told_where_that_is_asked_for(tmp_path: P
     assert not rows_path(tmp_path, shard.key, "d").exists()
     with pytest.raises(InputError, match="nobody knows"):
         IndexShard(**arguments)(shard.to_json())
+
+
+def test_a_bad_file_costs_no_row_of_its_shard(tmp_path: Path):
+    """The rows of the other files are indexed under the key of the shard that they make."""
+    for i in range(20):
+        (tmp_path / f"{i:02}.jsonl").write_text('{"text": "a"}\n' + ("{broken\n" if i in (3, 7) else ""))
+    (shard,) = plan_shards([str(tmp_path)], max_rows=100, max_bytes=1 << 20, columns=["text"])
+    arguments = {"folder": str(tmp_path), "digest": "d", "text": "text", "id_column": None, "split": HASHED}
+    said = json.loads(IndexShard(**arguments, skip_bad=True)(shard.to_json()))
+    assert list(said["skipped"]) == ["3", "7"]
+    assert "03.jsonl, row 1: not JSON" in said["skipped"]["3"]
+    left = without(shard, [3, 7])
+    assert left is not None
+    assert read_counts(rows_path(tmp_path, left.key, "d")).rows == 18
+    assert not rows_path(tmp_path, shard.key, "d").exists()
+    with pytest.raises(InputError, match=r"03.jsonl, row 1"):
+        IndexShard(**arguments)(shard.to_json())
+
+
+@pytest.mark.parametrize("change", ["rewritten", "removed"])
+def test_a_file_that_changed_since_the_plan_is_never_skipped(tmp_path: Path, change: str):
+    """Nothing is wrong with it: running again reads it, where skipping would leave its rows out for good."""
+    (shard,) = shards_of(tmp_path, pa.table({"text": ["a"]}))
+    path = tmp_path / "corpus.parquet"
+    if change == "removed":
+        path.unlink()
+    else:
+        pq.write_table(pa.table({"text": ["b", "c"]}), path)
+    step = IndexShard(folder=str(tmp_path), digest="d", text="text", id_column=None, split=HASHED, skip_bad=True)
+    with pytest.raises(ChangedError, match=r"corpus.parquet .*run again"):
+        step(shard.to_json())
+
+
+def test_a_disk_without_room_is_never_skipped(tmp_path: Path):
+    """What cannot be written is no fault of the corpus."""
+    (shard,) = shards_of(tmp_path, pa.table({"text": ["a"]}))
+    mounted = tmp_path / "run"
+    mounted.mkdir()
+    if subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "ro", "tmpfs", mounted], capture_output=True, check=False
+    ).returncode:
+        pytest.skip("mounting a tmpfs needs root")
+    try:
+        step = IndexShard(folder=str(mounted), digest="d", text="text", id_column=None, split=HASHED, skip_bad=True)
+        with pytest.raises(InputError, match=r"cannot be written, it is read-only"):
+            step(shard.to_json())
+    finally:
+        subprocess.run(["umount", "-l", mounted], check=True)
