@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import functools
 import os
 import threading
 import zlib
@@ -113,20 +114,17 @@ def lines_of(source: IO[bytes], *, where: Callable[[], str]) -> Iterator[bytes]:
     Raises:
         InputError: the file is damaged or cut off, or a line is longer than a row may be.
     """
-    while True:
-        try:
-            line = source.readline(MAX_ROW_BYTES + 1)
-        except FileNotFoundError:
-            raise
-        except Damage as error:
-            raise InputError(
-                f"{where()}: the file is damaged or cut off here ({type(error).__name__}: {error}); copy it again"
-            ) from error
-        if not line:
-            return
-        if len(line) > MAX_ROW_BYTES:
-            raise too_large(where())
-        yield line
+    try:
+        for line in iter(functools.partial(source.readline, MAX_ROW_BYTES + 1), b""):
+            if len(line) > MAX_ROW_BYTES:
+                raise too_large(where())
+            yield line
+    except FileNotFoundError:
+        raise
+    except Damage as error:
+        raise InputError(
+            f"{where()}: the file is damaged or cut off here ({type(error).__name__}: {error}); copy it again"
+        ) from error
 
 
 def too_large(where: str) -> InputError:

@@ -143,9 +143,8 @@ def test_a_disk_without_room_is_never_skipped(tmp_path: Path):
     (shard,) = shards_of(tmp_path, pa.table({"text": ["a"]}))
     mounted = tmp_path / "run"
     mounted.mkdir()
-    if subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "ro", "tmpfs", mounted], capture_output=True, check=False
-    ).returncode:
+    mount = ["mount", "-t", "tmpfs", "-o", "ro", "tmpfs", str(mounted)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
         pytest.skip("mounting a tmpfs needs root")
     try:
         step = IndexShard(folder=str(mounted), digest="d", text="text", id_column=None, split=HASHED, skip_bad=True)

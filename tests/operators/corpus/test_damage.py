@@ -1,4 +1,4 @@
-"""Damaged files are refused with the row or row group, at planning or at reading, and nothing is guessed of the rest."""
+"""Damaged files are refused with the row or row group, at planning or at reading, and the rest is not guessed at."""
 
 from __future__ import annotations
 

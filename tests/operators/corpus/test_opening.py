@@ -36,7 +36,7 @@ def test_expected_and_found_are_named_with_what_to_do(tmp_path, write, plan, row
 def test_a_file_that_went_away_is_named(tmp_path, write, plan, rows_of, name):
     """Also where the reader before it holds it open."""
     shards = plan(write(tmp_path / name, ROWS))
-    assert rows_of(shards[:1]) == ROWS[:5]
+    assert rows_of(shards[:1]) == ROWS[: shards[0].num_rows]
     (tmp_path / name).unlink()
     with pytest.raises(ChangedError, match=rf"{name} is gone since the corpus was planned; put it back, or run again"):
         rows_of(shards[1:])
@@ -47,7 +47,7 @@ def test_the_same_size_and_another_content_are_noticed(tmp_path, write, plan, ro
     """Between two shards of the file: one half of the rows would be old, the other new."""
     path = write(tmp_path / name, ROWS)
     shards = plan(path)
-    assert rows_of(shards[:4]) == ROWS[:20]
+    assert rows_of(shards[:4]) == ROWS[: sum(shard.num_rows for shard in shards[:4])]
     content = path.read_bytes()
     beside = tmp_path / "beside"
     beside.write_bytes(content.replace(b"text", b"Text"))
