@@ -36,7 +36,7 @@ class Changing(Silent):
 def test_a_file_that_changes_after_the_index_is_refused_and_then_computed_alone(
     project: Callable[..., Path], on_bad_shard: str
 ):
-    """No vote of a new text stands beside the id of an old one, whatever `on_bad_shard` says; nor is a shard dropped."""
+    """No vote of a new text stands beside the id of an old one, whatever `on_bad_shard` says, and none is dropped."""
     task = project(num_rows=20)
     text = task.read_text(encoding="utf-8")
     source = f"{{source: parts, on_bad_shard: {on_bad_shard}}}"
