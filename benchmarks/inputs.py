@@ -97,8 +97,8 @@ def _measured(name: str, kind: str, make: Callable[[Path, str], None], folder: P
             found.append(Phase(corpus=name, phase=phase.__name__.strip("_"), **told))
             print(
                 f"{name:13} {found[-1].phase:5} {told['files']:7,} files {told['gigabytes']:5.2f} GB "
-                f"{told['shards']:5,} shards {told['rows']:10,} rows {told['seconds']:7.1f} s {told['cpu_s']:6.1f} s CPU "
-                f"{told['base_mb']:4} -> {told['peak_mb']:5} MB",
+                f"{told['shards']:5,} shards {told['rows']:10,} rows {told['seconds']:7.1f} s "
+                f"{told['cpu_s']:6.1f} s CPU {told['base_mb']:4} -> {told['peak_mb']:5} MB",
                 flush=True,
             )
     return found

@@ -105,7 +105,7 @@ class _Cursor:
         self._parquet = _open(piece.path)
         check_present(columns, self._parquet.schema_arrow.names, path=piece.path)
         metadata = self._parquet.metadata
-        self._starts = [
+        self._starts: list[int] = [
             0,
             *itertools.accumulate(metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)),
         ]
