@@ -10,7 +10,8 @@ import pyarrow.parquet as pq
 
 from engine.errors import ConfigError
 from operators.corpus import delimited, parquet
-from operators.corpus.files import SourceFile, close_last, find_files, opened
+from operators.corpus.files import SourceFile, find_files
+from operators.corpus.opening import close_last, lines_of, opened
 from operators.errors import InputError
 
 NUM_ROWS = 1000
@@ -61,7 +62,7 @@ def _read_json_lines(file: SourceFile, num_rows: int) -> dict[str, list[Any]]:
     rows: list[dict[str, Any]] = []
     with opened(file.path, stamp=file.stamp) as source:
         source.seek(0)
-        for line in source:
+        for line in lines_of(source, where=lambda: f"{file.path}, row {len(rows)}"):
             if len(rows) == num_rows:
                 break
             if not line.strip():

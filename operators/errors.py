@@ -15,5 +15,9 @@ class InputError(OperatorError):
     """The corpus cannot be read as asked; the message names the file, the row or the column."""
 
 
+class ChangedError(InputError):
+    """A file is not the one that was planned; nothing is wrong with it, and running again reads it as it is now."""
+
+
 class SandboxError(OperatorError):
     """The sandbox itself failed; a failing program is a fault, never this."""

@@ -208,9 +208,8 @@ def gold_indices(
         if name is None or name == "":
             continue
         if name not in index:
-            files = ", ".join(dict.fromkeys(piece.path for piece in shard.pieces))
             raise InputError(
-                f"{files}: row {ids[row]!r} has {name!r} in the gold column {column!r}; expected one of "
+                f"{shard.files()}: row {ids[row]!r} has {name!r} in the gold column {column!r}; expected one of "
                 f"{list(index)}. Add it to `gold_values` of its class in the task file"
             )
         indices[row] = index[name]

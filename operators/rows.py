@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -21,7 +21,7 @@ from operators.commit import commit_table
 from operators.corpus.plan import Shard
 from operators.corpus.read import read_shard
 from operators.corpus.records import Fields
-from operators.errors import InputError
+from operators.errors import ChangedError, InputError
 from operators.storage import Folder, folder_of, read_schema
 
 _COUNTS = b"row_counts"
@@ -92,31 +92,57 @@ class IndexShard:
         """Index one shard.
 
         Returns:
-            JSON, {"skipped": why} with the key of a shard that cannot be read, where such are to be skipped.
+            JSON: the key of the shard, and as "skipped" {number of a piece: why} of the pieces that cannot be read,
+            where such are to be skipped. The rows of the others then stand under the key of `without`.
 
         Raises:
-            InputError: the shard cannot be read, an id is missing, or the split column holds a value that the task
-                does not name.
+            InputError: a row cannot be read or has no id, or the split column holds a value that the task does not
+                name; a file cannot be written, which is never skipped.
+            ChangedError: a file is not the one that was planned; never skipped, as running again reads it.
         """
         shard = Shard.from_json(item)
+        bad: dict[int, str] = {}
+        left: Shard | None = shard
         try:
-            self._write(shard)
+            checked = self._checked(shard)
+        except ChangedError:
+            raise
         except InputError as error:
             if not self._skip_bad:
                 raise
-            return json.dumps({"key": shard.key, "skipped": str(error)}).encode()
-        return json.dumps({"key": shard.key, "skipped": None}).encode()
+            bad = self._bad_pieces(shard) or dict.fromkeys(range(len(shard.pieces)), str(error))
+            left = without(shard, bad)
+            if left is not None:
+                checked = self._checked(left)
+        if left is not None:
+            self._write(left, *checked)
+        return json.dumps({"key": shard.key, "skipped": bad}).encode()
 
-    def _write(self, shard: Shard) -> None:
+    def _bad_pieces(self, shard: Shard) -> dict[int, str]:
+        """Read piece by piece, so that one bad file costs no row of the thousands that may stand in its shard."""
+        bad = {}
+        for number, piece in enumerate(shard.pieces):
+            try:
+                self._checked(Shard.of([piece], split=shard.split))
+            except ChangedError:
+                raise
+            except InputError as error:
+                bad[number] = str(error)
+        return bad
+
+    def _checked(self, shard: Shard) -> tuple[pa.Table, npt.NDArray[np.bool_]]:
+        """Read the rows, and say which are test rows."""
         extra = () if self._split.column is None else (self._split.column,)
         table = read_shard(shard, text=self._text, id=self._id, extra=extra)
         if table.column("id").null_count:
             row = table.column("id").is_null().to_pylist().index(True)
             raise InputError(
-                f"{_where(shard)}: row {row} of this part has no id in column {self._id!r}; every row needs one, "
+                f"{shard.place(row)}: no id in column {self._id!r}; every row needs one, "
                 "or leave `columns.id` out to number the rows"
             )
-        is_test = _is_test(table, shard, self._split)
+        return table, _is_test(table, shard, self._split)
+
+    def _write(self, shard: Shard, table: pa.Table, is_test: npt.NDArray[np.bool_]) -> None:
         texts = table.column("text")
         counts = RowCounts(
             rows=table.num_rows,
@@ -128,6 +154,12 @@ class IndexShard:
         path = rows_path(self._folder, shard.key, self._digest)
         # In the footer, so that an index that is resumed reads no rows again.
         commit_table(path, rows.replace_schema_metadata({_COUNTS: counts}))
+
+
+def without(shard: Shard, pieces: Collection[int]) -> Shard | None:
+    """Make the shard that is left when pieces, by their numbers, cannot be read; None where nothing is left."""
+    left = [piece for number, piece in enumerate(shard.pieces) if number not in pieces]
+    return Shard.of(left, split=shard.split) if left else None
 
 
 def rows_path(folder: Folder, shard_key: str, digest: str) -> Folder:
@@ -161,11 +193,7 @@ def _is_test(table: pa.Table, shard: Shard, rule: SplitRule) -> npt.NDArray[np.b
     for row, value in enumerate(values):
         if value not in rule.test_values and value not in rule.train_values:
             raise InputError(
-                f"{_where(shard)}: row {row} of this part has {value!r} in the split column {rule.column!r}; expected "
-                f"one of {[*rule.train_values, *rule.test_values]}; add it to `data.train_values` or `data.test_values`"
+                f"{shard.place(row)}: {value!r} in the split column {rule.column!r}; expected one of "
+                f"{[*rule.train_values, *rule.test_values]}; add it to `data.train_values` or `data.test_values`"
             )
     return np.array([value in rule.test_values for value in values], dtype=bool)
-
-
-def _where(shard: Shard) -> str:
-    return ", ".join(dict.fromkeys(piece.path for piece in shard.pieces))

@@ -17,8 +17,11 @@ from operators.corpus.files import common_folder
 from operators.corpus.plan import Shard, plan_shards
 from operators.duplicates import ROWS_A_CLASS, FindDuplicateIds
 from operators.errors import InputError
-from operators.rows import IndexShard, RowCounts, SplitRule, read_counts, rows_path
+from operators.rows import IndexShard, RowCounts, SplitRule, read_counts, rows_path, without
 from operators.storage import Folder, map_files, names_in, read_schema
+
+_NAMED = 20
+"""Skipped parts that get a line each; of a hundred thousand files many may be bad."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,11 +136,11 @@ def index(ctx: Context) -> Corpus:
             Input(name="which files cannot be read", value=unread),
         ),
     )
-    present = names_in(folder / "rows")
-    missing = [shard for shard in shards if rows_path(folder, shard.key, rows).name not in present]
     known = ctx.run.record("index")
-    bad: dict[str, str] = known.result["bad"] if known is not None and known.digest == inputs.digest else {}
-    record = ctx.reuse(inputs, complete=all(shard.key in bad for shard in missing))
+    same = known is not None and known.digest == inputs.digest
+    bad: dict[str, dict[str, str]] = known.result.get("bad_pieces", {}) if known is not None and same else {}
+    complete = not _lacking(_left(shards, bad), folder, rows)
+    record = ctx.reuse(inputs, complete=complete)
     if record is not None:
         corpus = _corpus(shards, rows, bad, unread, counts=RowCounts(**record.result["counts"]))
         return _checked(ctx, corpus)
@@ -150,9 +153,10 @@ def index(ctx: Context) -> Corpus:
         "skip_bad": unread is not None,
     }
     bad = {}
+    missing = _lacking(shards, folder, rows)
     for told in ctx.stream("index", [shard.to_json() for shard in missing], IndexShard, step_args=args):
         done = json.loads(told)
-        if done["skipped"] is not None:
+        if done["skipped"]:
             bad[done["key"]] = done["skipped"]
     corpus = _corpus(shards, rows, bad, unread, counts=None, folder=folder)
     counts = corpus.counts
@@ -164,7 +168,7 @@ def index(ctx: Context) -> Corpus:
             f"all {counts.rows} rows are test rows, so there is nothing to label from; "
             "check `data.split_column`, `data.test` and `data.test_fraction`"
         )
-    result = {"counts": {name: getattr(counts, name) for name in RowCounts.__slots__}, "bad": bad}
+    result = {"counts": {name: getattr(counts, name) for name in RowCounts.__slots__}, "bad_pieces": bad}
     ctx.finish(
         inputs,
         since=start,
@@ -181,38 +185,53 @@ def _files(shards: Sequence[Shard]) -> dict[str, str]:
     return {piece.name: digest_of(piece.path, piece.size, piece.stamp, split) for piece, split in pieces}
 
 
+def _lacking(shards: Sequence[Shard], folder: Folder, rows: str) -> list[Shard]:
+    present = names_in(folder / "rows")
+    return [shard for shard in shards if rows_path(folder, shard.key, rows).name not in present]
+
+
+def _left(shards: Sequence[Shard], bad: dict[str, dict[str, str]]) -> tuple[Shard, ...]:
+    """Leave out the pieces that could not be read."""
+    left = (without(s, [int(number) for number in bad[s.key]]) if s.key in bad else s for s in shards)
+    return tuple(shard for shard in left if shard is not None)
+
+
 def _corpus(
     shards: tuple[Shard, ...],
     rows: str,
-    bad: dict[str, str],
+    bad: dict[str, dict[str, str]],
     unread: dict[str, str] | None,
     *,
     counts: RowCounts | None,
     folder: Folder | None = None,
 ) -> Corpus:
-    """Leave out the shards that could not be read, and count the others unless that was done."""
-    good = tuple(shard for shard in shards if shard.key not in bad)
+    """Leave out what could not be read, and count the rest unless that was done."""
+    good = _left(shards, bad)
     if not good:
-        raise InputError(f"no part of the corpus could be read; the first: {next(iter(bad.values()))}")
+        first = next(iter(next(iter(bad.values())).values()))
+        raise InputError(f"no part of the corpus could be read; the first: {first}")
     if counts is None:
         assert folder is not None  # the rows to count are there
         paths = [rows_path(folder, shard.key, rows) for shard in good]
         counts = sum(map_files(read_counts, paths), start=RowCounts())
     skipped = dict(unread or {})
     for shard in shards:
-        if shard.key in bad:
-            pieces = ", ".join(f"{p.path} from row {p.first_row}" for p in shard.pieces)
-            skipped[pieces] = bad[shard.key]
+        for number, why in bad.get(shard.key, {}).items():
+            piece = shard.pieces[int(number)]
+            skipped[f"{piece.path}, rows {piece.first_row} to {piece.first_row + piece.num_rows - 1}"] = why
     return Corpus(shards=good, rows=rows, counts=counts, skipped=skipped)
 
 
 def _checked(ctx: Context, corpus: Corpus) -> Corpus:
-    for where, why in corpus.skipped.items():
+    ctx.shards = {shard.key: shard for shard in corpus.shards}
+    for where, why in list(corpus.skipped.items())[:_NAMED]:
         ctx.warn(f"skipped {where}: {why}")
+    if len(corpus.skipped) > _NAMED:
+        ctx.warn(f"skipped {len(corpus.skipped) - _NAMED} more files or parts of files; report.json names them all")
     if corpus.counts.null_texts:
         ctx.warn(
-            f"{corpus.counts.null_texts} rows have a null text in column {ctx.task.columns.text!r}; no program "
-            "sees them, and they stay uncovered"
+            f"{corpus.counts.null_texts} rows have a null text in column {ctx.task.columns.text!r}, or lack it in JSON "
+            "lines; no program sees them, and they stay uncovered"
         )
     return corpus
 
@@ -235,7 +254,7 @@ def _refuse_duplicates(ctx: Context, corpus: Corpus) -> None:
         "shard_keys": corpus.keys,
         "num_classes": classes,
     }
-    files = {s.key: ", ".join(dict.fromkeys(p.path for p in s.pieces)) for s in corpus.shards}
+    files = {s.key: s.files() for s in corpus.shards}
     for result in ctx.stream("index", [str(c) for c in range(classes)], FindDuplicateIds, step_args=args):
         twice = json.loads(result)
         if twice:

@@ -16,7 +16,8 @@ import pyarrow as pa
 
 from operators.corpus.columns import check_present
 from operators.corpus.cutting import Cutter
-from operators.corpus.files import SourceFile, opened
+from operators.corpus.files import SourceFile
+from operators.corpus.opening import MAX_ROW_BYTES, lines_of, opened, too_large
 from operators.corpus.pieces import Piece
 from operators.errors import InputError
 
@@ -27,8 +28,9 @@ def cut(file: SourceFile, *, max_rows: int, max_bytes: int, columns: Sequence[st
     """Cut a file at the ends of records; blank lines are no records.
 
     Raises:
-        InputError: a column is missing; a record has more or fewer values than the header; bytes are not UTF-8; a quote
-            is out of place. Names the row, counted from 0 below the header.
+        InputError: a column is missing; a record has more or fewer values than the header, or more bytes than a row
+            may; bytes are not UTF-8; a quote is out of place; the file is cut off. Names the row, counted from 0 below
+            the header.
     """
     with opened(file.path, stamp=file.stamp) as source:
         source.seek(0)
@@ -89,12 +91,13 @@ class _Records:
         self._row = first_row
         self._stop = stop
         self._delimiter = _DELIMITERS[format]
-        self.end = start
+        self.end = self._begin = start
 
     def __iter__(self) -> Iterator[list[str]]:
         reader = csv.reader(self._lines(), delimiter=self._delimiter, strict=True)
         try:
             for record in reader:
+                self._begin = self.end
                 if record:
                     yield record
                     self._row += 1
@@ -113,7 +116,9 @@ class _Records:
             )
 
     def _lines(self) -> Iterator[str]:
-        for line in self._source:
+        for line in lines_of(self._source, where=self._where):
+            if self.end + len(line) - self._begin > MAX_ROW_BYTES:
+                raise too_large(self._where())
             raw = line
             if self.end == 0:
                 raw = line.removeprefix(codecs.BOM_UTF8)

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import contextlib
-import datetime
-import threading
-from collections.abc import Iterator, Sequence
+import logging
+import os
+import stat
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
-from typing import IO, Any
+from pathlib import PurePosixPath
+from typing import Any
 
-import fsspec
 import fsspec.core
-import fsspec.utils
 
-from operators.corpus.pieces import Piece
+from operators.corpus.opening import explained, gone, stamp_of, state_of
 from operators.errors import InputError
+
+logger = logging.getLogger(__name__)
 
 FORMATS = {
     ".parquet": "parquet",
@@ -42,34 +42,36 @@ class SourceFile:
     stamp: str
 
 
-def find_files(sources: Sequence[str], *, base: str) -> list[SourceFile]:
+def find_files(sources: Sequence[str], *, base: str, skipped: dict[str, str] | None = None) -> list[SourceFile]:
     """Find the files of a corpus: sources in the order given, those of a folder or glob by name.
 
-    In a folder, and among what a glob finds, hidden files and files of unknown formats are passed over.
+    In a folder, and among what a glob finds, hidden files and files of unknown formats are passed over. Links to files
+    are files; a link to a folder inside a folder is not followed, since it may lead back.
 
     Args:
         sources: files, folders, globs, URLs.
         base: folder that names are relative to; a file outside it goes by its whole path.
+        skipped: takes {path: why} of what is named like a file of the corpus and is none, such as a pipe or a link
+            that leads nowhere; without it that is an error.
 
     Raises:
         InputError: a source leads to no file, or to files of more than one format, or a file is named twice.
+        ChangedError: a file went away while it was looked at.
     """
     if not sources:
         raise InputError(f"no data is named; give files, folders or globs of {_KNOWN}")
     files: dict[str, SourceFile] = {}
     for source in sources:
-        with _explained(source):
-            found = _find(source)
+        try:
+            with explained(source):
+                found = _find(source, skipped)
+        except FileNotFoundError:
+            raise InputError(f"{source}: no such file or folder; correct the path") from None
         for path, info in found:
             if path in files:
                 raise InputError(f"{path} is named twice, the second time by {source}; name each file once")
-            files[path] = SourceFile(
-                path=path,
-                name=_name(path, base),
-                format=_format(path),
-                size=info["size"] or 0,
-                stamp=_stamp(path, info),
-            )
+            size, stamp = _state(path, info)
+            files[path] = SourceFile(path=path, name=_name(path, base), format=_format(path), size=size, stamp=stamp)
     return list(files.values())
 
 
@@ -77,7 +79,7 @@ def common_folder(sources: Sequence[str]) -> str:
     """Return the folder that holds all sources, whatever is in them today; "" if there is none."""
     folders = []
     for source in sources:
-        with _explained(source):
+        with explained(source):
             system, root = fsspec.core.url_to_fs(source)
             parts = PurePosixPath(root).parts
             magic = next((i for i, part in enumerate(parts) if _MAGIC & set(part)), None)
@@ -97,75 +99,17 @@ def common_folder(sources: Sequence[str]) -> str:
     return _plain("/".join(shared)) if len(shared) > 3 else ""
 
 
-def check_unchanged(piece: Piece) -> None:
-    """Refuse a file that is no longer the one that was planned.
-
-    Raises:
-        InputError: size or stamp differ, or the file is gone.
-    """
-    with _explained(piece.path):
-        system, root = fsspec.core.url_to_fs(piece.path)
-        info = system.info(root)
-    size, stamp = info["size"] or 0, _stamp(piece.path, info)
-    if (size, stamp) != (piece.size, piece.stamp):
-        raise InputError(
-            f"{piece.path} changed since the corpus was planned ({piece.size} bytes then, {size} now; stamp "
-            f"{piece.stamp} then, {stamp} now); restore it or start a new run"
-        )
-
-
-@contextlib.contextmanager
-def opened(path: str, *, stamp: str) -> Iterator[IO[bytes]]:
-    """Open a file for reading bytes at any place, decompressed.
-
-    The last file stays open in each thread. The shards of a file come one after the other, and to go on in a
-    compressed file costs nothing, where a fresh start would decompress all that stands before.
-
-    Args:
-        path: of the file.
-        stamp: of the file; another stamp is another file.
-
-    Raises:
-        InputError: the file cannot be opened or decompressed.
-    """
-    with _explained(path):
-        if getattr(_last, "key", None) != (path, stamp):
-            close_last()
-            _last.file = fsspec.open(path, "rb", compression="gzip" if path.endswith(".gz") else None).open()
-            _last.key = (path, stamp)
-        try:
-            yield _last.file
-        except BaseException:
-            close_last()
-            raise
-
-
-def close_last() -> None:
-    """Close the file that `opened` keeps open in this thread."""
-    if getattr(_last, "key", None) is not None:
-        _last.key = None
-        _last.file.close()
-
-
-_last = threading.local()
-
-
-@contextlib.contextmanager
-def _explained(source: str) -> Iterator[None]:
-    """Turn what the file systems raise into what a user can mend."""
+def _state(path: str, info: dict[str, Any]) -> tuple[int, str]:
+    if "://" in path:
+        return info["size"] or 0, stamp_of(info)
     try:
-        yield
+        with explained(path):
+            return state_of(path)
     except FileNotFoundError:
-        raise InputError(f"{source}: no such file or folder; correct the path") from None
-    except PermissionError as error:
-        raise InputError(f"{source}: this user may not read it: {error}") from error
-    except ImportError as error:
-        raise InputError(f"{source}: {error}") from error
-    except (OSError, EOFError) as error:
-        raise InputError(f"{source}: cannot be read: {type(error).__name__}: {error}") from error
+        raise gone(path) from None
 
 
-def _find(source: str) -> list[tuple[str, dict[str, Any]]]:
+def _find(source: str, skipped: dict[str, str] | None) -> list[tuple[str, dict[str, Any]]]:
     try:
         system, root = fsspec.core.url_to_fs(source)
     except ValueError as error:
@@ -178,13 +122,28 @@ def _find(source: str) -> list[tuple[str, dict[str, Any]]]:
         found = system.find(root, detail=True)
         kind = "the folder"
     elif _MAGIC & set(root):
-        found = {name: info for name, info in system.glob(root, detail=True).items() if info["type"] == "file"}
+        found = system.glob(root, detail=True)
         root = str(PurePosixPath(*_before_magic(root)))
         kind = "the glob"
+    elif system.exists(root):
+        raise InputError(f"{source}: {_NO_FILE}")
     else:
         raise FileNotFoundError(source)
-    visible = {name: info for name, info in found.items() if not _hidden(name, root)}
-    known = {name: info for name, info in sorted(visible.items()) if _format(name)}
+    visible = {}
+    for name, info in sorted(found.items()):
+        if _hidden(name, root):
+            continue
+        trouble = "" if info["type"] == "file" else _trouble(name, info)
+        if not trouble:
+            visible[name] = info
+        elif not _format(name):
+            if trouble == _LINKED_FOLDER:
+                logger.warning("%s: %s", name, trouble)
+        elif skipped is None:
+            raise InputError(f"{name}: {trouble}")
+        else:
+            skipped[name] = f"{name}: {trouble}"
+    known = {name: info for name, info in visible.items() if _format(name)}
     if not known:
         others = f", only {', '.join(sorted(visible)[:3])}" if visible else ""
         raise InputError(f"{source}: {kind} leads to no corpus file{others}; expected {_KNOWN}")
@@ -195,6 +154,28 @@ def _find(source: str) -> list[tuple[str, dict[str, Any]]]:
             "perhaps the same rows twice; name the ones you mean with a glob such as *.parquet"
         )
     return [(_plain(system.unstrip_protocol(name)), info) for name, info in known.items()]
+
+
+_NO_FILE = "a pipe, socket or device, not a file; write what comes out of it to a file and name that"
+_LINKED_FOLDER = (
+    "a link to a folder, which is not followed; name the folder itself beside the others, or remove the link"
+)
+
+
+def _trouble(name: str, info: dict[str, Any]) -> str:
+    """Say what hinders reading something that is listed as no plain file; nothing where it is a link to one."""
+    if info["type"] == "directory":
+        return "a folder that is named like a file; name it by itself, or end the glob with /**"
+    if info.get("islink"):
+        try:
+            mode = os.stat(name).st_mode  # noqa: PTH116 - ten times as fast as a Path's
+        except OSError as error:
+            return f"a link that leads to no file ({error.strerror}); mend or remove it"
+        if stat.S_ISDIR(mode):
+            return _LINKED_FOLDER
+        if stat.S_ISREG(mode):
+            return ""
+    return _NO_FILE
 
 
 def _before_magic(root: str) -> list[str]:
@@ -221,12 +202,3 @@ def _plain(url: str) -> str:
 
 def _name(path: str, base: str) -> str:
     return path.removeprefix(base.rstrip("/") + "/") if base else path
-
-
-def _stamp(path: str, info: dict[str, Any]) -> str:
-    if "://" not in path:
-        return str(Path(path).stat().st_mtime_ns)
-    keys = ("blob_id", "ETag", "etag", "md5Hash", "mtime", "LastModified", "last_modified", "updated")
-    found = next((info[key] for key in (*keys, "created") if info.get(key)), "")
-    # Some file systems give a time as a number in a listing and as a date for the file alone.
-    return str(found.timestamp() if isinstance(found, datetime.datetime) else found)

@@ -1,4 +1,7 @@
-"""JSON lines: an object a line. A column that a row does not have is null there, as is JSON's null."""
+"""JSON lines: an object a line. A column that a row does not have is null there, as is JSON's null.
+
+Writers leave out keys that have no value, so a column may be absent from any row, but not from all rows of a file.
+"""
 
 from __future__ import annotations
 
@@ -11,26 +14,34 @@ import pyarrow as pa
 
 from operators.corpus.columns import check_present
 from operators.corpus.cutting import Cutter
-from operators.corpus.files import SourceFile, opened
+from operators.corpus.files import SourceFile
+from operators.corpus.opening import lines_of, opened
 from operators.corpus.pieces import Piece
 from operators.errors import InputError
 
 
 def cut(file: SourceFile, *, max_rows: int, max_bytes: int, columns: Sequence[str]) -> Iterator[Piece]:
-    """Cut a file at the ends of lines; blank lines are no rows. Only the first row is parsed.
+    """Cut a file at the ends of lines; blank lines are no rows. Rows are parsed until each column was seen once.
 
     Raises:
-        InputError: the first row is not an object, or lacks a column.
+        InputError: one of these rows is not an object, no row has a column, a row is too large, or the file is cut off.
     """
     with opened(file.path, stamp=file.stamp) as source:
         source.seek(0)
+        wanted = set(columns)
         cutter = Cutter(file, max_rows=max_rows, max_bytes=max_bytes, start=0)
-        first = True
-        for line, end in _lines(source, start=0, stop=None):
-            if first:
-                check_present(columns, list(_parsed(line, path=file.path, row=0)), path=file.path)
-                first = False
-            yield from cutter.add(end)
+        seen: dict[str, None] = {}
+        row = -1
+        pieces: list[Piece] = []
+        for row, (line, end) in enumerate(_lines(source, path=file.path, first_row=0, start=0, stop=None)):
+            if not row or not seen.keys() >= wanted:
+                seen |= dict.fromkeys(_parsed(line, path=file.path, row=row))
+            pieces += cutter.add(end)
+            if seen.keys() >= wanted:
+                yield from pieces
+                pieces = []
+        if row >= 0:
+            check_present(columns, list(seen), path=file.path)
         yield from cutter.rest()
 
 
@@ -43,19 +54,27 @@ def read(piece: Piece, *, columns: Sequence[str]) -> pa.Table:
     rows: list[dict[str, Any]] = []
     with opened(piece.path, stamp=piece.stamp) as source:
         source.seek(piece.start)
-        for line, _ in _lines(source, start=piece.start, stop=piece.stop):
+        lines = _lines(source, path=piece.path, first_row=piece.first_row, start=piece.start, stop=piece.stop)
+        for line, _ in lines:
             rows.append(_parsed(line, path=piece.path, row=piece.first_row + len(rows)))
     return pa.table({name: _column([row.get(name) for row in rows], piece, name=name) for name in columns})
 
 
-def _lines(source: IO[bytes], *, start: int, stop: int | None) -> Iterator[tuple[bytes, int]]:
+def _lines(
+    source: IO[bytes], *, path: str, first_row: int, start: int, stop: int | None
+) -> Iterator[tuple[bytes, int]]:
     """Yield the lines that are not blank, each with the byte after it."""
-    end = start
-    for line in source:
+    end, row = start, first_row
+
+    def where() -> str:
+        return f"{path}, row {row}"
+
+    for line in lines_of(source, where=where):
         content = line.removeprefix(codecs.BOM_UTF8) if end == 0 else line
         end += len(line)
         if content.strip():
             yield content, end
+            row += 1
         if stop is not None and end >= stop:
             return
 

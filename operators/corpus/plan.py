@@ -14,9 +14,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 
 from operators.corpus import delimited, jsonl, parquet
-from operators.corpus.files import SourceFile, close_last, common_folder, find_files
+from operators.corpus.files import SourceFile, common_folder, find_files
+from operators.corpus.opening import close_last
 from operators.corpus.pieces import Piece
-from operators.errors import InputError
+from operators.errors import ChangedError, InputError
 
 logger = logging.getLogger(__name__)
 
@@ -55,6 +56,20 @@ class Shard:
         """Write as JSON."""
         return json.dumps(asdict(self))
 
+    def place(self, row: int) -> str:
+        """Name the file, and the row in it, where a row of the shard stands."""
+        for piece in self.pieces:
+            if row < piece.num_rows:
+                return f"{piece.path}, row {piece.first_row + row}"
+            row -= piece.num_rows
+        raise IndexError(row)
+
+    def files(self) -> str:
+        """Name the files, or the first of them; there may be thousands."""
+        paths = list(dict.fromkeys(piece.path for piece in self.pieces))
+        more = f" and {len(paths) - 3} more files" if len(paths) > 3 else ""
+        return ", ".join(paths[:3]) + more
+
     @classmethod
     def from_json(cls, text: str) -> Shard:
         """Read what `to_json` wrote."""
@@ -91,11 +106,12 @@ def plan_shards(
 
     Raises:
         InputError: nothing is there, no rows are in it, a column is missing, or a file cannot be read.
+        ChangedError: a file went away meanwhile; that is never skipped.
     """
     if max_rows < 1 or max_bytes < 1:
         raise ValueError(f"a shard needs room for a row, got max_rows={max_rows} and max_bytes={max_bytes}")
     start = time.perf_counter()
-    files = find_files(sources, base=common_folder(sources) if base is None else base)
+    files = find_files(sources, base=common_folder(sources) if base is None else base, skipped=skipped)
     wanted = tuple(dict.fromkeys(columns))
     measured = wanted if sized is None else tuple(sized)
     cuts = (
@@ -111,7 +127,9 @@ def plan_shards(
         close_last()
     if not shards:
         if skipped:
-            raise InputError(f"none of {len(files)} file(s) can be read; the first: {next(iter(skipped.values()))}")
+            raise InputError(
+                f"none of {len(files) or len(skipped)} file(s) can be read; the first: {next(iter(skipped.values()))}"
+            )
         raise InputError(f"no rows in {', '.join(sources)}: {len(files)} file(s), each without a row")
     rows = sum(shard.num_rows for shard in shards)
     logger.info(
@@ -130,6 +148,8 @@ def _read_or_skipped(path: str, cut: Iterator[Piece], skipped: dict[str, str] | 
         return cut
     try:
         return list(cut)
+    except ChangedError:
+        raise
     except InputError as error:
         skipped[path] = str(error)
         return []

@@ -8,11 +8,13 @@ import pyarrow as pa
 
 from operators.corpus import delimited, jsonl, parquet
 from operators.corpus.columns import as_ids, as_texts, check_encoding
-from operators.corpus.files import check_unchanged
+from operators.corpus.opening import check_unchanged
 from operators.corpus.pieces import Piece
 from operators.corpus.plan import Shard
 from operators.corpus.records import Fields, as_records, columns_of
-from operators.errors import InputError
+from operators.errors import ChangedError, InputError
+
+_FORMATS = {"parquet": parquet.read, "jsonl": jsonl.read}
 
 
 def read_shard(shard: Shard, *, text: str | Fields, id: str | None, extra: Sequence[str] = ()) -> pa.Table:
@@ -30,8 +32,9 @@ def read_shard(shard: Shard, *, text: str | Fields, id: str | None, extra: Seque
         file (CSV: string).
 
     Raises:
-        InputError: a file changed since it was planned or cannot be read, or a column has the wrong type; the message
-            names the file, and the row where there is one.
+        InputError: a file cannot be read, or a column has the wrong type; the message names the file, and the row
+            where there is one.
+        ChangedError: a file is not the one that was planned, or was changed while it was read.
     """
     clash = [name for name in extra if name in ("id", "text") and name != {"id": id, "text": text}[name]]
     if clash:
@@ -48,24 +51,25 @@ def read_shard(shard: Shard, *, text: str | Fields, id: str | None, extra: Seque
     try:
         return pa.concat_tables(tables, promote_options="permissive")
     except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
-        names = ", ".join(dict.fromkeys(piece.path for piece in shard.pieces))
-        raise InputError(f"columns {others} have types that do not go together in {names}: {error}") from error
+        raise InputError(
+            f"columns {others} have types that do not go together in {shard.files()}: {error}; give each one type"
+        ) from error
 
 
 def _read(piece: Piece, *, text: str | Fields, id_column: str | None, extra: Sequence[str]) -> pa.Table:
     check_unchanged(piece)
     columns = list(dict.fromkeys([*columns_of(text), *([] if id_column is None else [id_column]), *extra]))
-    match piece.format:
-        case "parquet":
-            table = parquet.read(piece, columns=columns)
-        case "jsonl":
-            table = jsonl.read(piece, columns=columns)
-        case _:
-            table = delimited.read(piece, columns=columns)
+    try:
+        table = _FORMATS.get(piece.format, delimited.read)(piece, columns=columns)
+    except InputError:
+        # What looks like damage may be a file that somebody is writing.
+        check_unchanged(piece)
+        raise
+    check_unchanged(piece)
     if table.num_rows != piece.num_rows:
-        raise InputError(
+        raise ChangedError(
             f"{piece.path}: {piece.num_rows} rows were planned from row {piece.first_row} on, {table.num_rows} "
-            "are there; the file changed while it was read, plan again"
+            "are there; the file is another than was planned though its time is the same, write it anew and run again"
         )
     check_encoding(table, piece)
     if id_column is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +13,8 @@ import pytest
 
 from operators.corpus.plan import Shard, plan_shards
 from operators.duplicates import FindDuplicateIds
-from operators.errors import InputError
-from operators.rows import IndexShard, RowCounts, SplitRule, normalised, read_counts, rows_path, text_hash
+from operators.errors import ChangedError, InputError
+from operators.rows import IndexShard, RowCounts, SplitRule, normalised, read_counts, rows_path, text_hash, without
 
 HASHED = SplitRule(column=None, train_values=("train",), test_values=("test",), fraction=0.3)
 BY_COLUMN = SplitRule(column="split", train_values=("train",), test_values=("test",), fraction=0.3)
@@ -27,7 +28,7 @@ def shards_of(tmp_path: Path, table: pa.Table, *, max_rows: int = 100, split: st
 
 def index(tmp_path: Path, shard: Shard, rule: SplitRule, *, id_column: str | None = None) -> tuple[pa.Table, RowCounts]:
     step = IndexShard(folder=str(tmp_path), digest="d", text="text", id_column=id_column, split=rule)
-    assert json.loads(step(shard.to_json())) == {"key": shard.key, "skipped": None}
+    assert json.loads(step(shard.to_json())) == {"key": shard.key, "skipped": {}}
     path = rows_path(tmp_path, shard.key, "d")
     return pq.read_table(path), read_counts(path)
 
@@ -65,7 +66,7 @@ def test_split_files_decide_over_the_rule(tmp_path: Path):
 def test_an_unknown_split_value_is_named(tmp_path: Path):
     """A split value that the task does not name is refused with what to do, not put on some side."""
     (shard,) = shards_of(tmp_path, pa.table({"text": ["a"], "split": ["valid"]}))
-    with pytest.raises(InputError, match=r"row 0 .*'valid' in the split column 'split'.*data.train_values"):
+    with pytest.raises(InputError, match=r"row 0: 'valid' in the split column 'split'.*data.train_values"):
         index(tmp_path, shard, BY_COLUMN)
 
 
@@ -73,7 +74,7 @@ def test_a_missing_id_is_named(tmp_path: Path):
     """A null in the id column is refused with its row."""
     table = pa.table({"text": ["a", "b"], "key": [7, None]})
     (shard,) = shards_of(tmp_path, table)
-    with pytest.raises(InputError, match=r"corpus.parquet: row 1 .*no id in column 'key'"):
+    with pytest.raises(InputError, match=r"corpus.parquet, row 1: no id in column 'key'"):
         index(tmp_path, shard, HASHED, id_column="key")
 
 
@@ -100,7 +101,54 @@ def test_a_shard_that_cannot_be_read_is_told_where_that_is_asked_for(tmp_path: P
     arguments = {"folder": str(tmp_path), "digest": "d", "text": "text", "id_column": None, "split": BY_COLUMN}
     said = json.loads(IndexShard(**arguments, skip_bad=True)(shard.to_json()))
     assert said["key"] == shard.key
-    assert "nobody knows" in said["skipped"]
+    assert "nobody knows" in said["skipped"]["0"]
     assert not rows_path(tmp_path, shard.key, "d").exists()
     with pytest.raises(InputError, match="nobody knows"):
         IndexShard(**arguments)(shard.to_json())
+
+
+def test_a_bad_file_costs_no_row_of_its_shard(tmp_path: Path):
+    """The rows of the other files are indexed under the key of the shard that they make."""
+    for i in range(20):
+        (tmp_path / f"{i:02}.jsonl").write_text('{"text": "a"}\n' + ("{broken\n" if i in (3, 7) else ""))
+    (shard,) = plan_shards([str(tmp_path)], max_rows=100, max_bytes=1 << 20, columns=["text"])
+    arguments = {"folder": str(tmp_path), "digest": "d", "text": "text", "id_column": None, "split": HASHED}
+    said = json.loads(IndexShard(**arguments, skip_bad=True)(shard.to_json()))
+    assert list(said["skipped"]) == ["3", "7"]
+    assert "03.jsonl, row 1: not JSON" in said["skipped"]["3"]
+    left = without(shard, [3, 7])
+    assert left is not None
+    assert read_counts(rows_path(tmp_path, left.key, "d")).rows == 18
+    assert not rows_path(tmp_path, shard.key, "d").exists()
+    with pytest.raises(InputError, match=r"03.jsonl, row 1"):
+        IndexShard(**arguments)(shard.to_json())
+
+
+@pytest.mark.parametrize("change", ["rewritten", "removed"])
+def test_a_file_that_changed_since_the_plan_is_never_skipped(tmp_path: Path, change: str):
+    """Nothing is wrong with it: running again reads it, where skipping would leave its rows out for good."""
+    (shard,) = shards_of(tmp_path, pa.table({"text": ["a"]}))
+    path = tmp_path / "corpus.parquet"
+    if change == "removed":
+        path.unlink()
+    else:
+        pq.write_table(pa.table({"text": ["b", "c"]}), path)
+    step = IndexShard(folder=str(tmp_path), digest="d", text="text", id_column=None, split=HASHED, skip_bad=True)
+    with pytest.raises(ChangedError, match=r"corpus.parquet .*run again"):
+        step(shard.to_json())
+
+
+def test_a_disk_without_room_is_never_skipped(tmp_path: Path):
+    """What cannot be written is no fault of the corpus."""
+    (shard,) = shards_of(tmp_path, pa.table({"text": ["a"]}))
+    mounted = tmp_path / "run"
+    mounted.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "ro", "tmpfs", str(mounted)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("mounting a tmpfs needs root")
+    try:
+        step = IndexShard(folder=str(mounted), digest="d", text="text", id_column=None, split=HASHED, skip_bad=True)
+        with pytest.raises(InputError, match=r"cannot be written, it is read-only"):
+            step(shard.to_json())
+    finally:
+        subprocess.run(["umount", "-l", mounted], check=True)

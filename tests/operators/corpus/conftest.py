@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from operators.corpus.files import close_last
+from operators.corpus.opening import close_last
 from operators.corpus.plan import Shard, plan_shards
 from operators.corpus.read import read_shard
 

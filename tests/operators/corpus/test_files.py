@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import fsspec
@@ -98,3 +99,49 @@ def test_urls_of_other_file_systems():
             read_shard(shards[0], text="body", id=None)
     finally:
         system.rm("/corpus", recursive=True)
+
+
+def test_links_and_folders_named_like_files(corpus):
+    """A link to a file is one, also for a glob; a folder named like a file is searched, by a glob it is refused."""
+    (corpus / "c.csv").symlink_to(corpus / "b.csv")
+    assert _names(corpus, base=str(corpus)) == ["b.csv", "c.csv", "in/a.csv"]
+    assert _names(corpus / "*.csv", base=str(corpus)) == ["b.csv", "c.csv"]
+    (corpus / "d.csv").mkdir()
+    (corpus / "d.csv" / "part.csv").write_text("body\nx\n")
+    assert _names(corpus, base=str(corpus)) == ["b.csv", "c.csv", "d.csv/part.csv", "in/a.csv"]
+    with pytest.raises(InputError, match=r"d.csv: a folder that is named like a file; name it by itself"):
+        _names(corpus / "*.csv")
+
+
+def test_a_link_to_a_folder_is_told_and_not_followed(corpus, caplog):
+    """It may lead back to where it stands, without end."""
+    (corpus / "again").symlink_to(corpus)
+    assert _names(corpus, base=str(corpus)) == ["b.csv", "in/a.csv"]
+    assert "again: a link to a folder, which is not followed; name the folder itself" in caplog.text
+    (corpus / "z.csv").symlink_to(corpus / "in")
+    with pytest.raises(InputError, match=r"z.csv: a link to a folder"):
+        _names(corpus)
+
+
+def test_what_is_named_like_a_file_and_is_none(corpus):
+    """A pipe, whose reader would wait for ever, and links that lead nowhere are refused, or skipped with the reason."""
+    os.mkfifo(corpus / "pipe.csv")
+    with pytest.raises(InputError, match=r"pipe.csv: a pipe, socket or device, not a file; write"):
+        _names(corpus / "pipe.csv")
+    (corpus / "loop.csv").symlink_to(corpus / "loop.csv")
+    (corpus / "gone.csv").symlink_to(corpus / "nowhere.csv")
+    with pytest.raises(InputError, match=r"gone.csv: a link that leads to no file \(No such file"):
+        _names(corpus)
+    skipped: dict[str, str] = {}
+    files = find_files([str(corpus)], base=str(corpus), skipped=skipped)
+    assert [file.name for file in files] == ["b.csv", "in/a.csv"]
+    assert [Path(name).name for name in skipped] == ["gone.csv", "loop.csv", "pipe.csv"]
+
+
+def test_a_folder_without_files(tmp_path):
+    """Empty, or of hidden files alone."""
+    with pytest.raises(InputError, match=r"the folder leads to no corpus file; expected Parquet"):
+        _names(tmp_path)
+    (tmp_path / ".a.csv").write_text("body\nx\n")
+    with pytest.raises(InputError, match=r"the folder leads to no corpus file"):
+        _names(tmp_path)

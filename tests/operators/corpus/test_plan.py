@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pyarrow as pa
@@ -99,3 +100,23 @@ def test_files_that_cannot_be_read_may_be_skipped(tmp_path):
         plan_shards([str(tmp_path)], **options, skipped={})
     with pytest.raises(InputError, match=r"cut.parquet"):
         plan_shards([str(tmp_path)], **options)
+
+
+@pytest.mark.slow
+def test_twenty_thousand_tiny_files_are_a_few_shards(tmp_path, plan, rows_of):
+    """Time and the plan's size grow with the files and no faster; all rows come, in the order of the files."""
+    spent = {}
+    for files in (2_000, 20_000):
+        folder = tmp_path / str(files)
+        folder.mkdir()
+        for i in range(files):
+            (folder / f"{i:05}.jsonl").write_text(f'{{"uid": "{i}", "body": "x"}}\n')
+        start = time.process_time()
+        shards = plan(folder, max_rows=16_384)
+        spent[files] = time.process_time() - start
+        assert len(shards) == -(-files // 16_384)
+        assert sum(len(shard.to_json()) for shard in shards) < 600 * files
+    assert rows_of(shards) == [(str(i), "x") for i in range(20_000)]
+    # Ten times the files; thirty leaves room for noise and none for a square.
+    assert spent[20_000] < 30 * spent[2_000]
+    assert len(shards[0].files()) < 500

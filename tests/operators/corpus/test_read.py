@@ -153,12 +153,12 @@ BAD = {
     "cut.jsonl": (b'{"uid": 1, "body": "x"}\n{"uid": 2,\n', "cut.jsonl, row 1: not JSON"),
     "list.jsonl": (b'{"uid": 1, "body": "x"}\n[1]\n', "list.jsonl, row 1: a JSON list"),
     "array.json": (b'[\n{"uid": 1, "body": "x"}\n]\n', "array.json, row 0: not JSON.*array over many lines"),
-    "number.jsonl": (b'{"uid": 1, "body": 3}\n', "number.jsonl: the text column 'body' holds int64"),
+    "number.jsonl": (b'{"uid": 1, "body": 3}\n', "number.jsonl, row 0: the text column 'body' holds int64"),
     "mixed.jsonl": (b'{"uid": 1, "body": "x"}\n{"uid": "b", "body": "x"}\n', "int in row 0 and str in row 1"),
-    "float.jsonl": (b'{"uid": 1.5, "body": "x"}\n', "float.jsonl: the id column 'uid' holds double"),
+    "float.jsonl": (b'{"uid": 1.5, "body": "x"}\n', "float.jsonl, row 0: the id column 'uid' holds double"),
     "half.jsonl": (b'{"uid": 1, "body": "\\ud800"}\n', "half.jsonl, row 0, column 'body': half a surrogate"),
     "not.parquet": (b"PAR1 it is not", "not.parquet: cannot be read as Parquet"),
-    "not.csv.gz": (b"uid,body\n1,x\n", "not.csv.gz: cannot be read"),
+    "not.csv.gz": (b"uid,body\n1,x\n", "not.csv.gz, header: the file is damaged or cut off here .BadGzipFile"),
 }
 
 

@@ -188,3 +188,14 @@ def test_impossible_limits_are_refused(make: Callable[[], object]) -> None:
     """Before any process starts."""
     with pytest.raises(ValueError, match="must be"):
         make()
+
+
+@pytest.mark.slow
+def test_rows_of_ten_megabytes_are_seen_whole(run: Run) -> None:
+    """Several in a call are several batches; each program sees every character, and small rows among them."""
+    ends = "def label_function(text):\n    return 1 if len(text) == 10_000_000 and text[-1] == 'é' else 0\n"
+    large = "z" * 9_999_999 + "é"
+    outcome = run([ends, ends + "# twice\n"], [large, "é", None, "z" * 10_000_000, *[large] * 3])
+    assert outcome.votes[:, 0].tolist() == [1, 0, -1, 0, 1, 1, 1]
+    assert (outcome.votes[:, 1] == outcome.votes[:, 0]).all()
+    assert not outcome.faults.any()
