@@ -141,7 +141,7 @@ def _stages(ctx: Context, until: str) -> RunResult:
     skipped = corpus.skipped
     if until == "index":
         return result()
-    programs = collect(ctx)
+    programs = collect(ctx, corpus)
     if until == "synthesis":
         return result()
     admitted = admit(ctx, corpus, programs)

@@ -22,6 +22,7 @@ from engine.task_parts import (
     ProgramsSpec,
     SandboxSpec,
     ShardSpec,
+    SynthesisSpec,
     TaskModel,
 )
 from operators.schema import MAX_CLASSES
@@ -52,6 +53,7 @@ class LabelingTask(TaskModel):
     class_balance: Literal["estimate"] | dict[str, float] = "estimate"
     programs: ProgramsSpec = ProgramsSpec()
     language_model: LanguageModelSpec | None = None
+    synthesis: SynthesisSpec = SynthesisSpec()
     budget: Budget = Budget()
     label_model: LabelModelSpec = LabelModelSpec()
     end_model: EndModelSpec = EndModelSpec()

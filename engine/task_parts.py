@@ -117,6 +117,27 @@ class ProgramsSpec(TaskModel):
     count: Annotated[int, Field(ge=1, le=1000)] = 10
 
 
+class SynthesisSpec(TaskModel):
+    """How programs are asked for.
+
+    Attributes:
+        repairs: how often a program that is turned away is asked for again, with the reason, besides the first time.
+        sample_rows: training rows on which a new program is tried at once; 0 for no trial, and then nothing is known of
+            what the programs lack.
+        diversity: ask for what the programs so far lack, and refuse copies of them.
+        max_likeness: of the code of two programs, 0..1; above it the later one is a copy.
+        patience: programs in a row that bring no growth before no more are asked for; 0 asks for all of them.
+        show_rows: training rows that a prompt may quote; with 0 it tells words that many of them share, and no row.
+    """
+
+    repairs: Annotated[int, Field(ge=0, le=10)] = 2
+    sample_rows: Annotated[int, Field(ge=0)] = 2000
+    diversity: bool = True
+    max_likeness: Annotated[float, Field(ge=0, le=1)] = 0.8
+    patience: Annotated[int, Field(ge=0)] = 5
+    show_rows: Annotated[int, Field(ge=0, le=100)] = 0
+
+
 class LabelModelSpec(TaskModel):
     """How votes become soft labels; majority vote is always computed beside it.
 

@@ -19,6 +19,7 @@ from engine.reporting.parts import (
     Samples,
     SandboxFigures,
     StageFigures,
+    SynthesisFigures,
 )
 from operators.commit import commit
 
@@ -28,6 +29,7 @@ class Report:
     """All that a run has to say; docs/report.md gives each key's meaning and unit.
 
     Attributes:
+        synthesis: None where the programs come from a folder.
         metrics: None where there is nothing to compare with; `metrics_reason` says why.
     """
 
@@ -50,6 +52,7 @@ class Report:
     end_model: Mapping[str, Any] | None
     stages: Mapping[str, StageFigures]
     money: Money
+    synthesis: SynthesisFigures | None = None
     sandbox: SandboxFigures
     gold_used_for: tuple[str, ...] = ("evaluate",)
     versions: Mapping[str, str]

@@ -18,10 +18,10 @@ from engine.errors import ProgramRejected
 from engine.stages.context import Context
 from engine.stages.corpus import Corpus
 from engine.stages.programs import ProgramSet
+from engine.stages.trials import Tries, terms_of
 from engine.store import digest_of
-from engine.task_parts import AdmissionSpec, SandboxSpec
-from operators.admission import Terms, Trial, try_out
-from operators.sample import sample_texts
+from engine.task_parts import SandboxSpec
+from operators.admission import Trial, try_out
 
 logger = logging.getLogger(__name__)
 
@@ -59,7 +59,7 @@ def admit(ctx: Context, corpus: Corpus, programs: ProgramSet) -> Admitted:
     trials = _trials(ctx, corpus, programs) if spec.rows else {}
     if not spec.rows:
         ctx.warn("`admission.rows` is 0: programs run over the whole corpus untried")
-    terms = Terms(**spec.model_dump(exclude={"rows"}))
+    terms = terms_of(ctx.task)
     rejected, kept = dict(programs.rejected), []
     for j, program in enumerate(programs.programs):
         trial = trials.get(program.name)
@@ -127,14 +127,17 @@ def measured_speed(run: Path) -> dict[str, float]:
 def _trials(ctx: Context, corpus: Corpus, programs: ProgramSet) -> dict[str, Trial]:
     start = time.perf_counter()
     spec, names = ctx.task.admission, programs.named()
-    sample = digest_of("sample", 1, corpus.rows, corpus.keys, spec.rows)
+    tries = Tries(ctx=ctx, corpus=corpus, rows=spec.rows)
+    sample = tries.sample
     known = _known(ctx, sample)
     digest = digest_of("admission", 1, sample, programs.keys)
     if ctx.reuse("admission", digest) is not None:
         return {names[key]: known[key] for key in programs.keys}
+    # What was tried while it was written is not tried again, and its verdict stays.
+    known = {key: seen.trial for key, seen in tries.known(programs.keys).items()} | dict(known)
     untried = [j for j, key in enumerate(programs.keys) if key not in known]
     if untried:
-        known = {**known, **_tried(ctx, corpus, programs, untried, spec)}
+        known |= _tried(ctx, tries, programs, untried)
     result = {"sample": sample, "trials": {key: asdict(known[key]) for key in programs.keys}}
     ctx.finish("admission", digest=digest, since=start, rows=None, result=result)
     return {names[key]: known[key] for key in programs.keys}
@@ -147,17 +150,13 @@ def _known(ctx: Context, sample: str) -> Mapping[str, Trial]:
     return {key: Trial(**values) for key, values in record.result["trials"].items()}
 
 
-def _tried(
-    ctx: Context, corpus: Corpus, programs: ProgramSet, untried: list[int], spec: AdmissionSpec
-) -> dict[str, Trial]:
-    texts = sample_texts(
-        corpus.shards,
-        folder=ctx.run.path,
-        digest=corpus.rows,
-        text=ctx.task.columns.text,
-        id_column=ctx.task.columns.id,
-        num_rows=spec.rows,
-    )
+def _tried(ctx: Context, tries: Tries, programs: ProgramSet, untried: list[int]) -> dict[str, Trial]:
     sources = [programs.programs[j].source for j in untried]
-    trials = try_out(sources, texts, num_classes=ctx.task.num_classes, limits=programs.limits, max_row_s=spec.max_row_s)
+    trials = try_out(
+        sources,
+        tries.texts(),
+        num_classes=ctx.task.num_classes,
+        limits=programs.limits,
+        max_row_s=ctx.task.admission.max_row_s,
+    )
     return {programs.keys[j]: trial for j, trial in zip(untried, trials, strict=True)}

@@ -13,13 +13,18 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from engine.errors import ConfigError, ProgramRejected
 from engine.stages.context import Context
+from engine.stages.corpus import Corpus
+from engine.stages.trials import SampleTrial, limits_of, program_key
 from engine.store import digest_of
 from engine.synthesis.programs import Program, load_folder, write
 from operators.sandbox.pool import Limits, Sandbox
+
+if TYPE_CHECKING:
+    from engine.synthesis.outcome import Slot, Synthesis
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,8 +54,12 @@ class ProgramSet:
         return {key: program.name for key, program in zip(self.keys, self.programs, strict=True)}
 
 
-def collect(ctx: Context) -> ProgramSet:
+def collect(ctx: Context, corpus: Corpus | None = None) -> ProgramSet:
     """Bring the programs together, load each in the sandbox once, and refuse those that do not load.
+
+    Args:
+        ctx: of the run.
+        corpus: indexed; synthesis tries what the model writes on a sample of it, and without it screens alone.
 
     Raises:
         ConfigError: there are no programs, or no way to get any.
@@ -62,11 +71,10 @@ def collect(ctx: Context) -> ProgramSet:
     if ctx.task.programs.folder is not None:
         rejected = _mirror(ctx, Path(ctx.task.programs.folder), folder)
     else:
-        rejected = _written(ctx, folder)
+        rejected = _written(ctx, corpus, folder)
     programs, unusable = load_folder(folder)
     rejected |= {error.name: list(error.reasons) for error in unusable}
-    spec = ctx.task.sandbox
-    limits = Limits(**spec.model_dump(exclude={"group_size", "programs_may_harm_this_machine"}))
+    limits = limits_of(ctx.task)
     with Sandbox([p.source for p in programs], num_classes=ctx.task.num_classes, limits=limits) as sandbox:
         outcome = sandbox.run([], seed=0)
         level, layers, missing = sandbox.level, sandbox.layers, sandbox.missing
@@ -82,8 +90,7 @@ def collect(ctx: Context) -> ProgramSet:
         ctx.warn(f"program {name} is rejected: {'; '.join(reasons)}")
     if not usable:
         raise ProgramRejected(", ".join(rejected), tuple(r for reasons in rejected.values() for r in reasons))
-    context = [ctx.task.num_classes, ctx.task.columns.text, limits.row_timeout_s, limits.memory_bytes]
-    keys = tuple(digest_of("program", 1, program.digest, context) for program in usable)
+    keys = tuple(program_key(ctx.task, program.digest) for program in usable)
     # So that whoever reads votes/ can tell whose column is whose.
     ctx.run.note(programs={program.name: key for program, key in zip(usable, keys, strict=True)})
     return ProgramSet(
@@ -110,14 +117,14 @@ def _mirror(ctx: Context, source: Path, folder: Path) -> dict[str, list[str]]:
     return {error.name: list(error.reasons) for error in unusable}
 
 
-def _written(ctx: Context, folder: Path) -> dict[str, list[str]]:
+def _written(ctx: Context, corpus: Corpus | None, folder: Path) -> dict[str, list[str]]:
     task = ctx.task
     spec = task.language_model
     asked: list[Any] = [task.name, task.instruction, task.knowledge, [c.model_dump() for c in task.classes]]
-    asked.append(task.programs.count)
+    asked += [task.programs.count, task.synthesis.model_dump()]
     if spec is not None:
         asked += [spec.model, spec.base_url, spec.temperature, spec.max_output_tokens]
-    digest = digest_of("synthesis", 1, asked)
+    digest = digest_of("synthesis", 2, asked)
     there = sorted(folder.glob("*.py"))
     known = ctx.run.record("synthesis")
     if there and known is not None and known.digest == digest:
@@ -138,32 +145,49 @@ def _written(ctx: Context, folder: Path) -> dict[str, list[str]]:
     from engine.synthesis.synthesize import synthesize
 
     start = time.perf_counter()
+    rows = task.synthesis.sample_rows
+    trial = SampleTrial(ctx, corpus, rows=rows) if corpus is not None and rows else None
     ctx.watch.begin("synthesis", task.programs.count)
     with Ledger.open(ctx.run.path / "completions.sqlite") as ledger:
         with OpenAIModel(spec, ledger, task.budget) as model:
             done = synthesize(
-                task, model, count=task.programs.count, on_answer=lambda _: ctx.watch.advance("synthesis")
+                task,
+                model,
+                count=task.programs.count,
+                trial=trial,
+                on_answer=lambda _: ctx.watch.advance("synthesis"),
             )
     ctx.run.forget("synthesis")
     # If this process dies while it writes, half of the programs are not taken for the user's own.
     ctx.run.note(writing_programs=True)
     _replace(ctx, done.programs, folder)
-    aside = folder / "rejected"
-    shutil.rmtree(aside, ignore_errors=True)
-    for rejection in done.rejected:
-        aside.mkdir(parents=True, exist_ok=True)
-        reasons = "\n".join(f"# rejected: {reason}" for reason in rejection.reasons)
-        (aside / f"{rejection.name}.txt").write_text(
-            f"{reasons}\n{rejection.header}\n{rejection.answer}\n",
-            encoding="utf-8",
-            errors="backslashreplace",
-        )
-    rejected = {r.name: list(r.reasons) for r in done.rejected}
+    _set_aside(done.slots, folder / "rejected")
+    rejected = {slot.name: list(slot.reasons) for slot in done.rejected}
     if not done.programs:
         raise ProgramRejected(", ".join(rejected), tuple(r for reasons in rejected.values() for r in reasons))
-    ctx.finish("synthesis", digest=digest, since=start, rows=None, result={"rejected": rejected})
+    result = {"rejected": rejected, "figures": figures(done)}
+    ctx.finish("synthesis", digest=digest, since=start, rows=None, result=result)
     ctx.run.note(writing_programs=False)
     return rejected
+
+
+def figures(done: Synthesis) -> dict[str, Any]:
+    """Say what was asked and what came of it, as the record of the run and the report have it."""
+    return {**done.counts(), "stop": done.stop}
+
+
+def _set_aside(slots: Sequence[Slot], folder: Path) -> None:
+    """Write down every answer that gave no program, those too that a later answer to the same question made good."""
+    shutil.rmtree(folder, ignore_errors=True)
+    for slot in slots:
+        parts = []
+        for number, failure in enumerate(slot.failures, start=1):
+            reasons = "\n".join(f"# rejected: {reason}" for reason in failure.reasons)
+            parts.append(f"# answer {number} of {slot.num_answers}\n{reasons}\n{failure.header}\n{failure.answer}\n")
+        if parts:
+            folder.mkdir(parents=True, exist_ok=True)
+            path = folder / f"{slot.name}.txt"
+            path.write_text("\n".join(parts), encoding="utf-8", errors="backslashreplace")
 
 
 def _replace(ctx: Context, programs: Sequence[Program], folder: Path) -> None:

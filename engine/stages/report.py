@@ -19,6 +19,7 @@ from engine.reporting.parts import (
     ProgramFigures,
     SandboxFigures,
     StageFigures,
+    SynthesisFigures,
 )
 from engine.reporting.report import Report, write_report
 from engine.stages.admission import Admitted
@@ -81,6 +82,7 @@ def report(ctx: Context, parts: Parts) -> Report:
         end_model=parts.end_model.facts,
         stages=_stages(ctx),
         money=_money(ctx, parts),
+        synthesis=_synthesis(ctx),
         gold_used_for=_gold_used_for(ctx),
         sandbox=SandboxFigures(
             level=parts.voted.level,
@@ -226,6 +228,11 @@ def _money(ctx: Context, parts: Parts) -> Money:
         num_rows=parts.corpus.counts.rows,
         text_bytes=parts.corpus.counts.text_bytes,
     )
+
+
+def _synthesis(ctx: Context) -> SynthesisFigures | None:
+    record = ctx.run.record("synthesis")
+    return None if record is None else SynthesisFigures(**record.result["figures"])
 
 
 def _number(value: Any) -> float | None:

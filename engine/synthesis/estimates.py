@@ -16,6 +16,12 @@ from engine.task_parts import LanguageModelSpec
 _FRAME_TOKENS = 40
 """Chat roles, the request for a bare class number, and separators, around each row of direct labeling."""
 
+_FOCUS_TOKENS = 250
+"""A paragraph on what the programs so far lack, with words and without rows."""
+
+_REASON_TOKENS = 250
+"""Why an answer was turned away, and the words around it."""
+
 _ANSWER_TOKENS = 3
 """A class number and the tokens that end an answer."""
 
@@ -25,14 +31,16 @@ class Estimate:
     """What synthesis may take at most, if nothing is in the ledger yet.
 
     Attributes:
-        requests: 0 where the programs come from a folder.
-        tokens_in: of all prompts, estimated from above.
+        requests: one a program; 0 where the programs come from a folder.
+        repairs: requests besides, if each program has to be repaired as often as the task allows.
+        tokens_in: of all prompts, estimated from above, repairs and what they repeat of an answer included.
         tokens_out_max: if every answer is as long as allowed.
         cost: at these tokens, in `currency`; None where it is unknown.
         reason: why `cost` is None.
     """
 
     requests: int
+    repairs: int
     tokens_in: int
     tokens_out_max: int
     cost: float | None
@@ -43,17 +51,22 @@ class Estimate:
 def estimate(task: LabelingTask) -> Estimate:
     """Estimate what `synthesize` would take for this task."""
     if task.programs.folder is not None:
-        return Estimate(requests=0, tokens_in=0, tokens_out_max=0, cost=0.0, currency=None, reason=None)
+        return Estimate(requests=0, repairs=0, tokens_in=0, tokens_out_max=0, cost=0.0, currency=None, reason=None)
     count, spec = task.programs.count, task.language_model
     prompts = [general(task, variant=variant) for variant in range(count)]
-    tokens_in = sum(estimate_tokens(prompt.system, prompt.user) for prompt in prompts)
     per_answer = LanguageModelSpec.model_fields["max_output_tokens"].default if spec is None else spec.max_output_tokens
+    repairs = task.synthesis.repairs
+    plain = sum(estimate_tokens(prompt.system, prompt.user) for prompt in prompts)
+    # A program may also be asked for with a paragraph on what is missing; a repair shows what was answered, and why not.
+    tokens_in = (1 + repairs) * (plain + count * _FOCUS_TOKENS) + count * repairs * (per_answer + _REASON_TOKENS)
+    tokens_out = count * (1 + repairs) * per_answer
     price, reason = None if spec is None else spec.price, _no_price(spec)
     return Estimate(
         requests=count,
+        repairs=count * repairs,
         tokens_in=tokens_in,
-        tokens_out_max=count * per_answer,
-        cost=cost_of(price, tokens_in=tokens_in, tokens_out=count * per_answer),
+        tokens_out_max=tokens_out,
+        cost=cost_of(price, tokens_in=tokens_in, tokens_out=tokens_out),
         currency=None if price is None else price.currency,
         reason=reason,
     )

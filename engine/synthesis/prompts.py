@@ -73,12 +73,13 @@ class Prompt:
         return ({"role": "system", "content": self.system}, {"role": "user", "content": self.user})
 
 
-def general(task: LabelingTask, *, variant: int) -> Prompt:
+def general(task: LabelingTask, *, variant: int, focus: str = "") -> Prompt:
     """Write the general prompt: the task, its classes, the contract and the limits, and no row of data.
 
     Args:
         task: read for its words and its sandbox limits; gold values are never shown.
         variant: 0 or more; which approach to ask for. Two variants never give the same prompt.
+        focus: what the programs so far lack, a paragraph; "" for none.
 
     Raises:
         ValueError: `variant` is negative.
@@ -86,7 +87,8 @@ def general(task: LabelingTask, *, variant: int) -> Prompt:
     if variant < 0:
         raise ValueError(f"variant must be 0 or more, got {variant}")
     lap, place = divmod(variant, len(APPROACHES))
-    user = _environment.get_template("general_user.jinja").render(
+    user = rendered(
+        "general_user.jinja",
         knowledge=task.knowledge.strip(),
         instruction=task.instruction.strip(),
         classes=[{"name": c.name, "description": " ".join(c.description.split())} for c in task.classes],
@@ -97,6 +99,11 @@ def general(task: LabelingTask, *, variant: int) -> Prompt:
         number=variant + 1,
         approach=APPROACHES[place],
         lean=LEANS[lap % len(LEANS)],
+        focus=focus.strip(),
     )
-    system = _environment.get_template("general_system.jinja").render(modality=task.modality)
-    return Prompt(system=system.strip(), user=user.strip())
+    return Prompt(system=rendered("general_system.jinja", modality=task.modality), user=user)
+
+
+def rendered(template: str, **values: object) -> str:
+    """Fill a template of this package, without blanks around it; a value that it lacks is an error."""
+    return _environment.get_template(template).render(values).strip()
