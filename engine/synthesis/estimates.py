@@ -19,6 +19,9 @@ _FRAME_TOKENS = 40
 _FOCUS_TOKENS = 250
 """A paragraph on what the programs so far lack, with words and without rows."""
 
+_ROW_TOKENS = 110
+"""A row that is quoted: 300 characters at most."""
+
 _REASON_TOKENS = 250
 """Why an answer was turned away, and the words around it."""
 
@@ -57,8 +60,9 @@ def estimate(task: LabelingTask) -> Estimate:
     per_answer = LanguageModelSpec.model_fields["max_output_tokens"].default if spec is None else spec.max_output_tokens
     repairs = task.synthesis.repairs
     plain = sum(estimate_tokens(prompt.system, prompt.user) for prompt in prompts)
-    # A program may also be asked for with a paragraph on what is missing; a repair shows what was answered, and why not.
-    tokens_in = (1 + repairs) * (plain + count * _FOCUS_TOKENS) + count * repairs * (per_answer + _REASON_TOKENS)
+    # Any question may say what is missing, and quote rows; a repair shows what was answered, and why it was no good.
+    focus = _FOCUS_TOKENS + task.synthesis.show_rows * _ROW_TOKENS
+    tokens_in = (1 + repairs) * (plain + count * focus) + count * repairs * (per_answer + _REASON_TOKENS)
     tokens_out = count * (1 + repairs) * per_answer
     price, reason = None if spec is None else spec.price, _no_price(spec)
     return Estimate(

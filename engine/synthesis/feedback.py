@@ -92,7 +92,7 @@ def needs(view: View) -> tuple[Need, ...]:
         if share < _SPARSE / len(view.classes)
     ]
     if 1 - view.coverage > LEAST_SHARE:
-        found.append(Need(kind="uncovered", classes=(), weight=1 - view.coverage))
+        found.append(Need(kind="uncovered", classes=(), weight=round(1 - view.coverage, 9)))
     if view.conflict > LEAST_SHARE:
         first, second = np.unravel_index(int(view.contested.argmax()), view.contested.shape)
         found.append(Need(kind="conflict", classes=(int(first), int(second)), weight=view.conflict))
