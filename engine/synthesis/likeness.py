@@ -28,6 +28,9 @@ _LEAST_ROWS = 20
 
 _GRAM = 4
 _WORD = re.compile(r"[^\W\d_]+|\d+(?:\.\d+)?")
+_EVERYWHERE = (0, 1)
+"""Numbers that votes, counters and indices bring into every program, True and False with them."""
+
 _KEPT_NAME = "label_function"
 _SEQUENCES = (ast.Set, ast.List, ast.Tuple)
 
@@ -38,7 +41,7 @@ class Fingerprint:
 
     Attributes:
         shape: how often each run of four tokens of its normalised code occurs.
-        evidence: words of its strings, in small letters, and its numbers.
+        evidence: words of its strings, in small letters, and its numbers other than 0 and 1.
     """
 
     shape: Counter[tuple[str, ...]]
@@ -176,5 +179,5 @@ def _is_data(node: ast.AST) -> bool:
 def _words(value: object) -> Iterator[str]:
     if isinstance(value, str):
         yield from (word.casefold() for word in _WORD.findall(value))
-    elif isinstance(value, (int, float)) and not isinstance(value, bool):
+    elif isinstance(value, (int, float)) and value not in _EVERYWHERE:
         yield repr(value)
