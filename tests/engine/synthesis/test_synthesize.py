@@ -165,7 +165,7 @@ def test_what_is_missing_is_asked_for_once_there_are_programs_to_look_at() -> No
 def test_no_row_is_quoted_unless_the_task_says_so() -> None:
     """With 10 rows allowed a prompt holds some, and without none."""
     texts = [f"spam {row}" if row < 20 else f"a melody nobody names {row}" for row in range(60)]
-    answers = [keyword("spam 1"), keyword("spam 2", 0), keyword("spam 3"), keyword("spam 4", 0)]
+    answers = [keyword("spam 1", 0), keyword("spam"), keyword("spam 3", 0), keyword("spam 4", 0)]
     for rows, quoted in ((0, False), (3, True)):
         _, model = run(*answers, count=4, trial=Sample(texts), show_rows=rows)
         assert ("a melody nobody names" in model.prompts[3].user) is quoted
