@@ -54,7 +54,9 @@ def verdict(name: str, answer: str, texts: pa.Array, num_classes: int) -> tuple[
 
 def test_every_answer_is_classified_as_it_behaved_in_plain_python() -> None:
     """What ran is usable unless it says nothing, with the coverage measured outside; what failed names why."""
-    status = {row["prog"].removesuffix(".py"): row for row in csv.DictReader((FOLDER / "status.csv").open())}
+    status = {
+        row["prog"].removesuffix(".py"): row for row in csv.DictReader((FOLDER / "status.csv").read_text().splitlines())
+    }
     found: dict[str, str] = {}
     for line in (FOLDER / "responses.jsonl").read_text().splitlines():
         record = json.loads(line)
