@@ -213,7 +213,8 @@ def from_ledger(path: Path) -> list[Answer]:
     """Read every answer of a ledger, in the order asked; the file is opened to read alone."""
     with sqlite3.connect(f"file:{path.resolve()}?mode=ro", uri=True) as connection:
         entries = connection.execute(
-            "SELECT request, answer, tokens_in + tokens_out, cost FROM requests WHERE status != 'unanswered' ORDER BY id"
+            "SELECT request, answer, tokens_in + tokens_out, cost FROM requests "
+            "WHERE status != 'unanswered' ORDER BY id"
         ).fetchall()
     found = []
     for request, answer, tokens, cost in entries:
