@@ -108,9 +108,8 @@ def main() -> None:
     parts = {
         name: by_part(rows_of(name.partition(":")[0], options.rows), answers) for name, answers in recorded.items()
     }
-    print(
-        "\n| answers | with | programs | tokens | cost | coverage | accuracy | log loss |\n|---|---|---|---|---|---|---|---|"
-    )
+    heads = ("answers", "with", "programs", "tokens", "cost", "coverage", "accuracy", "log loss")
+    print(f"\n| {' | '.join(heads)} |\n{'|---' * len(heads)}|")
     for name, found_parts in parts.items():
         for part, row in found_parts.items():
             spent = f"{row['tokens'] or 'unknown'} | {'unknown' if row['cost'] is None else row['cost']}"
