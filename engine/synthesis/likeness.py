@@ -21,10 +21,10 @@ import numpy.typing as npt
 from operators.schema import ABSTAIN
 
 SAME_VOTES = 0.98
-"""Of the rows that either of two programs votes on, the share with the same vote from which they are copies."""
+"""Of the rows that either of two programs gives a class, the share to which both do from which they are copies."""
 
 _LEAST_ROWS = 20
-"""Rows that either votes on, below which equal votes prove nothing."""
+"""Rows of a class, below which equal votes prove nothing."""
 
 _GRAM = 4
 _WORD = re.compile(r"[^\W\d_]+|\d+(?:\.\d+)?")
@@ -88,17 +88,22 @@ def likeness(one: Fingerprint, other: Fingerprint) -> float:
 def vote_likeness(one: npt.NDArray[np.int8], other: npt.NDArray[np.int8]) -> float:
     """Measure how alike two programs vote.
 
+    By class, and the class on which they are least alike counts: where most rows are of one class, two programs that
+    both say so agree on nearly all of them, and may differ on every row that matters.
+
     Args:
         one: (n,) votes.
         other: (n,) votes on the same rows.
 
     Returns:
-        of the rows that either votes on, the share on which both vote the same; 0 where these rows are few.
+        0..1: of the rows that either gives the class, the share to which both do; 0 where these rows are few.
     """
-    either = (one != ABSTAIN) | (other != ABSTAIN)
-    if either.sum() < _LEAST_ROWS:
-        return 0.0
-    return float((one[either] == other[either]).mean())
+    shares = []
+    for y in np.unique(np.concatenate([one, other])):
+        either = ((one == y) | (other == y)).sum()
+        if y != ABSTAIN and either >= _LEAST_ROWS:
+            shares.append(((one == y) & (other == y)).sum() / either)
+    return float(min(shares, default=0.0))
 
 
 def _share(common: int, together: int) -> float:

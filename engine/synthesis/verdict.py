@@ -129,7 +129,7 @@ class Judge:
             alike = vote_likeness(votes, other.votes)
             if alike >= SAME_VOTES:
                 return _twin(
-                    f"it votes as {other.program.name} does on {alike:.1%} of the rows that they vote on", other
+                    f"it votes as {other.program.name} does on at least {alike:.1%} of the rows of each class", other
                 )
         return None
 

@@ -101,12 +101,20 @@ def test_deep_nesting_is_no_trouble() -> None:
 
 
 def test_equal_votes_are_counted_where_either_votes() -> None:
-    """Worked by hand: of 30 rows with a vote 27 agree; rows where both abstain prove nothing."""
+    """Worked by hand: of 30 rows that one gives a class 27 agree; rows where both abstain prove nothing."""
     one = np.array([1] * 30 + [-1] * 70, np.int8)
     other = one.copy()
     other[:3] = [0, -1, 0]
     assert vote_likeness(one, other) == pytest.approx(0.9)
     assert vote_likeness(one, one) == 1.0
+
+
+def test_a_large_class_hides_no_difference_on_a_small_one() -> None:
+    """Both call 960 of 1000 rows class 0, and each finds 20 others of class 1: they are no copies."""
+    one, other = np.zeros(1000, np.int8), np.zeros(1000, np.int8)
+    one[:20] = 1
+    other[20:40] = 1
+    assert vote_likeness(one, other) == 0.0
 
 
 def test_a_few_equal_votes_prove_nothing() -> None:
