@@ -27,7 +27,14 @@ class SynthesisSpec(TaskModel):
         max_passages: of one prompt.
         chunk_chars: length of a passage at most.
         chunk_overlap: characters that a passage shares with the one before it.
-        show_rows: training rows that a prompt may quote; with 0 no row is sent to a model.
+        show_rows: training rows that a prompt may quote; with 0 no row is sent to a model, and what the programs lack
+            is told by words that many rows share.
+        repairs: how often a program that is turned away is asked for again, with the reason, besides the first time.
+        sample_rows: training rows on which a new program is tried at once; 0 for no trial, and then nothing is known of
+            what the programs lack.
+        diversity: ask for what the programs so far lack, and refuse copies of them.
+        max_likeness: of the code of two programs, 0..1; above it the later one is a copy.
+        patience: programs in a row that bring no growth before no more are asked for; 0 asks for all of them.
     """
 
     strategies: Annotated[tuple[Strategy, ...], BeforeValidator(as_tuple), Field(min_length=1)] = ("general",)
@@ -40,6 +47,11 @@ class SynthesisSpec(TaskModel):
     chunk_chars: Annotated[int, Field(ge=100, le=20_000)] = 1000
     chunk_overlap: Annotated[int, Field(ge=0)] = 100
     show_rows: Annotated[int, Field(ge=0, le=100)] = 0
+    repairs: Annotated[int, Field(ge=0, le=10)] = 2
+    sample_rows: Annotated[int, Field(ge=0)] = 2000
+    diversity: bool = True
+    max_likeness: Annotated[float, Field(ge=0, le=1)] = 0.8
+    patience: Annotated[int, Field(ge=0)] = 5
 
     @model_validator(mode="after")
     def _consistent(self) -> SynthesisSpec:

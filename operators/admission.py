@@ -48,6 +48,20 @@ class Trial:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Observed:
+    """A trial, and what else was seen in it.
+
+    Attributes:
+        votes: (n,) int8, of the first pass.
+        load_error: why the program could not be run at all.
+    """
+
+    trial: Trial
+    votes: npt.NDArray[np.int8]
+    load_error: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Terms:
     """What a program must keep to be admitted.
 
@@ -69,7 +83,8 @@ class Terms:
         found = []
         rows = f"{trial.num_rows} rows of the corpus"
         if trial.stopped is not None:
-            found.append(f"it was stopped on {rows}: {trial.stopped}")
+            first = "" if trial.message in (None, trial.stopped) else f". The first fault: {trial.message}"
+            found.append(f"it was stopped on {rows}: {trial.stopped}{first}")
         if trial.row_s > self.max_row_s:
             found.append(
                 f"it takes {trial.row_s * 1e3:.1f} ms of CPU time a row on average over {rows}; at most "
@@ -96,7 +111,15 @@ class Terms:
 def try_out(
     sources: Sequence[str], texts: pa.Array, *, num_classes: int, limits: Limits, max_row_s: float
 ) -> list[Trial]:
-    """Run programs over a sample twice, in two orders.
+    """Run programs over a sample twice, in two orders, and say how each did; arguments and errors as `observe`."""
+    seen = observe(sources, texts, num_classes=num_classes, limits=limits, max_row_s=max_row_s)
+    return [observed.trial for observed in seen]
+
+
+def observe(
+    sources: Sequence[str], texts: pa.Array, *, num_classes: int, limits: Limits, max_row_s: float
+) -> list[Observed]:
+    """Run programs over a sample twice, in two orders, and keep their votes too.
 
     Args:
         sources: of the programs.
@@ -113,7 +136,10 @@ def try_out(
     with Sandbox(sources, num_classes=num_classes, limits=impatient) as sandbox:
         first = sandbox.run(texts, seed=0)
         again = sandbox.run(texts.take(pa.array(order)), seed=1)
-    return [_judged(first, again, order, j) for j in range(len(sources))]
+    return [
+        Observed(trial=_judged(first, again, order, j), votes=first.votes[:, j], load_error=first.load_errors[j])
+        for j in range(len(sources))
+    ]
 
 
 def _judged(first: Outcome, again: Outcome, order: npt.NDArray[np.int64], j: int) -> Trial:

@@ -201,6 +201,25 @@ class AnnotatorFigures:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SynthesisFigures:
+    """What was asked of the language model, and what came of it.
+
+    Attributes:
+        asked: answers that were asked for, from the ledger or not.
+        usable_at_first: programs from a first answer.
+        repaired: programs from an answer that put an earlier one right.
+        near_duplicates: answers that were refused for repeating another program.
+        stop: "count", or "no_growth" where coverage and agreement no longer grew.
+    """
+
+    asked: int
+    usable_at_first: int
+    repaired: int
+    near_duplicates: int
+    stop: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SandboxFigures:
     """How the programs were confined.
 

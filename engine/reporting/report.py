@@ -20,6 +20,7 @@ from engine.reporting.parts import (
     Samples,
     SandboxFigures,
     StageFigures,
+    SynthesisFigures,
 )
 from operators.commit import commit
 
@@ -29,6 +30,7 @@ class Report:
     """All that a run has to say; docs/report.md gives each key's meaning and unit.
 
     Attributes:
+        synthesis: None where the programs come from a folder.
         metrics: None where there is nothing to compare with; `metrics_reason` says why.
     """
 
@@ -53,6 +55,7 @@ class Report:
     stages: Mapping[str, StageFigures]
     annotator: AnnotatorFigures | None = None
     money: Money
+    synthesis: SynthesisFigures | None = None
     sandbox: SandboxFigures
     gold_used_for: tuple[str, ...] = ("evaluate",)
     versions: Mapping[str, str]

@@ -19,11 +19,9 @@ from engine.stages.context import Context
 from engine.stages.corpus import Corpus
 from engine.stages.inputs import Input, Inputs
 from engine.stages.programs import ProgramSet
-from engine.stages.rows import seen_by_programs
-from engine.store import digest_of
-from engine.task_parts import AdmissionSpec, SandboxSpec
-from operators.admission import Terms, Trial, try_out
-from operators.sample import sample_texts
+from engine.stages.trials import Tries, terms_of
+from engine.task_parts import SandboxSpec
+from operators.admission import Trial, try_out
 
 logger = logging.getLogger(__name__)
 
@@ -61,7 +59,7 @@ def admit(ctx: Context, corpus: Corpus, programs: ProgramSet) -> Admitted:
     trials = _trials(ctx, corpus, programs) if spec.rows else {}
     if not spec.rows:
         ctx.warn("`admission.rows` is 0: programs run over the whole corpus untried")
-    terms = Terms(**spec.model_dump(exclude={"rows"}))
+    terms = terms_of(ctx.task)
     rejected, kept = dict(programs.rejected), []
     for j, program in enumerate(programs.programs):
         trial = trials.get(program.name)
@@ -133,7 +131,8 @@ def measured_speed(run: Path) -> dict[str, float]:
 def _trials(ctx: Context, corpus: Corpus, programs: ProgramSet) -> dict[str, Trial]:
     start = time.perf_counter()
     spec, names = ctx.task.admission, programs.named()
-    sample = digest_of("sample", 1, corpus.rows, corpus.keys, spec.rows)
+    tries = Tries(ctx=ctx, corpus=corpus, rows=spec.rows)
+    sample = tries.sample
     known = _known(ctx, sample)
     inputs = Inputs(
         stage="admission",
@@ -145,9 +144,11 @@ def _trials(ctx: Context, corpus: Corpus, programs: ProgramSet) -> dict[str, Tri
     )
     if ctx.reuse(inputs) is not None:
         return {names[key]: known[key] for key in programs.keys}
+    # What was tried while it was written is not tried again, and its verdict stays.
+    known = {key: seen.trial for key, seen in tries.known(programs.keys).items()} | dict(known)
     untried = [j for j, key in enumerate(programs.keys) if key not in known]
     if untried:
-        known = {**known, **_tried(ctx, corpus, programs, untried, spec)}
+        known |= _tried(ctx, tries, programs, untried)
     # Those of programs that are disabled now are kept too, so that enabling one costs nothing.
     result = {"sample": sample, "trials": {key: asdict(trial) for key, trial in known.items()}}
     scope = f"{len(untried)} of {len(programs.keys)} programs"
@@ -162,17 +163,13 @@ def _known(ctx: Context, sample: str) -> Mapping[str, Trial]:
     return {key: Trial(**values) for key, values in record.result["trials"].items()}
 
 
-def _tried(
-    ctx: Context, corpus: Corpus, programs: ProgramSet, untried: list[int], spec: AdmissionSpec
-) -> dict[str, Trial]:
-    texts = sample_texts(
-        corpus.shards,
-        folder=ctx.run.shards,
-        digest=corpus.rows,
-        text=seen_by_programs(ctx.task),
-        id_column=ctx.task.columns.id,
-        num_rows=spec.rows,
-    )
+def _tried(ctx: Context, tries: Tries, programs: ProgramSet, untried: list[int]) -> dict[str, Trial]:
     sources = [programs.programs[j].source for j in untried]
-    trials = try_out(sources, texts, num_classes=ctx.task.num_classes, limits=programs.limits, max_row_s=spec.max_row_s)
+    trials = try_out(
+        sources,
+        tries.texts(),
+        num_classes=ctx.task.num_classes,
+        limits=programs.limits,
+        max_row_s=ctx.task.admission.max_row_s,
+    )
     return {programs.keys[j]: trial for j, trial in zip(untried, trials, strict=True)}

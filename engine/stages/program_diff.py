@@ -11,7 +11,7 @@ import numpy as np
 
 from engine.errors import ConfigError
 from engine.stages.library import Library, Version
-from engine.stages.programs import program_key
+from engine.stages.trials import program_key
 from operators.schema import ABSTAIN
 from operators.votes import VoteStore
 

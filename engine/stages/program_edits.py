@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from engine.errors import ConfigError, ProgramRejected
 from engine.stages.library import Library, Version, read_version
-from engine.stages.programs import limits_of
+from engine.stages.trials import limits_of
 from engine.store import RunDirectory
 from engine.synthesis import history
 from engine.synthesis.programs import Program, from_text, load_folder, split, write

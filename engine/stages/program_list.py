@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from engine.errors import ConfigError
 from engine.stages.library import Library
-from engine.stages.programs import program_key
+from engine.stages.trials import program_key
 from engine.synthesis.history import edits, value_of
 from engine.synthesis.programs import Program, load_folder, split
 from engine.synthesis.provenance import read_header

@@ -12,8 +12,8 @@ from engine.errors import ConfigError
 from engine.stages.corpus import plan
 from engine.stages.library import Library
 from engine.stages.program_list import Entry
-from engine.stages.programs import program_key
 from engine.stages.rows import text_of
+from engine.stages.trials import program_key
 from operators.corpus.read import read_shard
 from operators.votes import VoteStore
 

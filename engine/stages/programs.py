@@ -13,17 +13,20 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from engine.errors import ConfigError, ProgramRejected
 from engine.stages.context import Context
 from engine.stages.corpus import Corpus
 from engine.stages.inputs import Input, Inputs
 from engine.stages.rows import seen_key
-from engine.store import digest_of
+from engine.stages.trials import SampleTrial, limits_of, program_key
 from engine.synthesis.programs import Program, load_folder, write
 from engine.task import LabelingTask
 from operators.sandbox.pool import Limits, Sandbox
+
+if TYPE_CHECKING:
+    from engine.synthesis.outcome import Slot, Synthesis
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +80,8 @@ def collect(ctx: Context, corpus: Corpus | None = None) -> ProgramSet:
 
     Args:
         ctx: of the run.
-        corpus: whose training rows a prompt may quote where the task allows it.
+        corpus: indexed; synthesis tries what the model writes on a sample of it and may quote its training rows where
+            the task allows it. Without it programs are screened alone.
 
     Raises:
         ConfigError: there are no programs, or no way to get any, or all are disabled.
@@ -131,19 +135,6 @@ def collect(ctx: Context, corpus: Corpus | None = None) -> ProgramSet:
     )
 
 
-def limits_of(task: LabelingTask) -> Limits:
-    """Return the limits of the sandbox that a task asks for, one program a worker."""
-    terms = task.sandbox.model_dump(exclude={"group_size", "programs_may_harm_this_machine"})
-    return Limits(**terms, records=task.modality == "record")
-
-
-def program_key(task: LabelingTask, digest: str) -> str:
-    """Return the key of a program's votes: its digest, and all else that changes them."""
-    limits = task.sandbox
-    context = [task.num_classes, seen_key(task), limits.row_timeout_s, limits.memory_bytes]
-    return digest_of("program", 1, digest, context)
-
-
 def _mirror(ctx: Context, source: Path, folder: Path) -> dict[str, list[str]]:
     """Make the run's programs those of the user's folder; a file that is no program is left out, with the reasons."""
     programs, unusable = load_folder(source)
@@ -182,6 +173,8 @@ def _written(ctx: Context, folder: Path, corpus: Corpus | None) -> dict[str, lis
     from engine.synthesis.synthesize import synthesize
 
     start = time.perf_counter()
+    rows = task.synthesis.sample_rows
+    trial = SampleTrial(ctx, corpus, rows=rows) if corpus is not None and rows else None
     ctx.watch.begin("synthesis", task.programs.count)
     with Ledger.open(ctx.run.path / "completions.sqlite") as ledger:
         knowledge = prepare(ctx, corpus, ledger)
@@ -193,27 +186,20 @@ def _written(ctx: Context, folder: Path, corpus: Corpus | None) -> dict[str, lis
                 model,
                 count=task.programs.count,
                 knowledge=knowledge,
+                trial=trial,
                 on_answer=lambda _: ctx.watch.advance("synthesis"),
             )
     ctx.reuse(inputs, complete=False)
     # If this process dies while it writes, half of the programs are not taken for the user's own.
     ctx.run.note(writing_programs=True)
     _replace(ctx, done.programs, folder)
-    aside = folder / "rejected"
-    shutil.rmtree(aside, ignore_errors=True)
-    for rejection in done.rejected:
-        aside.mkdir(parents=True, exist_ok=True)
-        reasons = "\n".join(f"# rejected: {reason}" for reason in rejection.reasons)
-        (aside / f"{rejection.name}.txt").write_text(
-            f"{reasons}\n{rejection.header}\n{rejection.answer}\n",
-            encoding="utf-8",
-            errors="backslashreplace",
-        )
-    rejected = {r.name: list(r.reasons) for r in done.rejected}
+    _set_aside(done.slots, folder / "rejected")
+    rejected = {slot.name: list(slot.reasons) for slot in done.rejected}
     if not done.programs:
         raise ProgramRejected(", ".join(rejected), tuple(r for reasons in rejected.values() for r in reasons))
     scope = f"{len(done.programs)} programs"
-    ctx.finish(inputs, since=start, rows=None, result={"rejected": rejected}, scope=scope)
+    result = {"rejected": rejected, "figures": figures(done)}
+    ctx.finish(inputs, since=start, rows=None, result=result, scope=scope)
     ctx.run.note(writing_programs=False)
     return rejected
 
@@ -231,6 +217,7 @@ def _inputs(ctx: Context, corpus: Corpus | None) -> Inputs:
         "`modality`": task.modality,
         "`columns.fields`": task.columns.fields,
         "`programs.count`": task.programs.count,
+        **{f"`synthesis.{name}`": value for name, value in task.synthesis.model_dump(mode="json").items()},
     }
     if spec is not None:
         names = ("provider", "model", "base_url", "temperature", "max_output_tokens")
@@ -238,6 +225,25 @@ def _inputs(ctx: Context, corpus: Corpus | None) -> Inputs:
     value = [list(settings.values()), state(ctx, corpus)]
     part = Input(name="what is asked for", value=value, settings=settings)
     return Inputs(stage="synthesis", version=(2,), parts=(part,))
+
+
+def figures(done: Synthesis) -> dict[str, Any]:
+    """Say what was asked and what came of it, as the record of the run and the report have it."""
+    return {**done.counts(), "stop": done.stop}
+
+
+def _set_aside(slots: Sequence[Slot], folder: Path) -> None:
+    """Write down every answer that gave no program, those too that a later answer to the same question made good."""
+    shutil.rmtree(folder, ignore_errors=True)
+    for slot in slots:
+        parts = []
+        for number, failure in enumerate(slot.failures, start=1):
+            reasons = "\n".join(f"# rejected: {reason}" for reason in failure.reasons)
+            parts.append(f"# answer {number} of {slot.num_answers}\n{reasons}\n{failure.header}\n{failure.answer}\n")
+        if parts:
+            folder.mkdir(parents=True, exist_ok=True)
+            path = folder / f"{slot.name}.txt"
+            path.write_text("\n".join(parts), encoding="utf-8", errors="backslashreplace")
 
 
 def _replace(ctx: Context, programs: Sequence[Program], folder: Path) -> None:

@@ -21,6 +21,7 @@ from engine.reporting.parts import (
     ProgramFigures,
     SandboxFigures,
     StageFigures,
+    SynthesisFigures,
 )
 from engine.reporting.report import Report, write_report
 from engine.stages.admission import Admitted
@@ -88,6 +89,7 @@ def report(ctx: Context, parts: Parts) -> Report:
         stages=_stages(ctx),
         annotator=_annotator(ctx, parts),
         money=_money(ctx, parts),
+        synthesis=_synthesis(ctx),
         gold_used_for=_gold_used_for(ctx),
         sandbox=SandboxFigures(
             level=parts.voted.level,
@@ -251,6 +253,11 @@ def _money(ctx: Context, parts: Parts) -> Money:
         text_bytes=parts.corpus.counts.text_bytes,
         annotator={} if parts.annotated is None else parts.annotated.facts,
     )
+
+
+def _synthesis(ctx: Context) -> SynthesisFigures | None:
+    record = ctx.run.record("synthesis")
+    return None if record is None else SynthesisFigures(**record.result["figures"])
 
 
 def _number(value: Any) -> float | None:

@@ -65,6 +65,10 @@ class LanguageModel(Protocol):
 class ScriptedLLM:
     """A language model that reads from a script, for tests and notebooks.
 
+    Args:
+        answers: number `variant` is the answer to that variant, or an error to raise.
+        in_order: give the answers one after the other instead, whatever is asked.
+
     Attributes:
         prompts: what it was asked, in order.
 
@@ -74,8 +78,9 @@ class ScriptedLLM:
         'def label_function(x): return 1'
     """
 
-    def __init__(self, answers: Sequence[str | LLMError]) -> None:
+    def __init__(self, answers: Sequence[str | LLMError], *, in_order: bool = False) -> None:
         self._answers = tuple(answers)
+        self._in_order = in_order
         self.prompts: list[Prompt] = []
 
     def complete(self, prompt: Prompt, *, variant: int) -> Completion:
@@ -85,6 +90,8 @@ class ScriptedLLM:
             LLMError: the script holds an error there, or ends before.
         """
         self.prompts.append(prompt)
+        if self._in_order:
+            variant = len(self.prompts) - 1
         if variant >= len(self._answers):
             raise LLMError(f"the script has {len(self._answers)} answers and was asked for number {variant}")
         answer = self._answers[variant]

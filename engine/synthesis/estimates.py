@@ -22,6 +22,15 @@ from engine.task_parts import LanguageModelSpec
 _FRAME_TOKENS = 8
 """Chat roles and separators of the two messages of direct labeling."""
 
+_FOCUS_TOKENS = 250
+"""A paragraph on what the programs so far lack, with words and without rows."""
+
+_ROW_TOKENS = 110
+"""A row that is quoted: 300 characters at most."""
+
+_REASON_TOKENS = 250
+"""Why an answer was turned away, and the words around it."""
+
 _ANSWER_TOKENS = 3
 """A class number and the tokens that end an answer."""
 
@@ -37,14 +46,16 @@ class Estimate:
     """What synthesis may take at most, if nothing is in the ledger yet.
 
     Attributes:
-        requests: 0 where the programs come from a folder.
-        tokens_in: of all prompts, estimated from above.
+        requests: one a program; 0 where the programs come from a folder.
+        repairs: requests besides, if each program has to be repaired as often as the task allows.
+        tokens_in: of all prompts, estimated from above, repairs and what they repeat of an answer included.
         tokens_out_max: if every answer is as long as allowed.
         cost: at these tokens, in `currency`; None where it is unknown.
         reason: why `cost` is None.
     """
 
     requests: int
+    repairs: int
     tokens_in: int
     tokens_out_max: int
     cost: float | None
@@ -58,9 +69,12 @@ def estimate(task: LabelingTask) -> Estimate:
     Documents are not opened, and knowledge is not there yet: both count as long as they may become.
     """
     if task.programs.folder is not None:
-        return Estimate(requests=0, tokens_in=0, tokens_out_max=0, cost=0.0, currency=None, reason=None)
-    spec = task.language_model
-    written = _Asked.of(prompts_for(task, count=task.programs.count, knowledge=_placeholders(task)), spec)
+        return Estimate(requests=0, repairs=0, tokens_in=0, tokens_out_max=0, cost=0.0, currency=None, reason=None)
+    spec, repairs = task.language_model, task.synthesis.repairs
+    prompts = prompts_for(task, count=task.programs.count, knowledge=_placeholders(task))
+    # Any question may say what is missing, and quote rows; a repair shows what was answered, and why it was no good.
+    focus = _FOCUS_TOKENS + task.synthesis.show_rows * _ROW_TOKENS
+    written = _Asked.of(prompts, spec, extra_tokens=focus, repairs=repairs)
     parts = [written]
     if task.synthesis.stages == "two":
         other = task.synthesis.knowledge_model or spec
@@ -74,6 +88,7 @@ def estimate(task: LabelingTask) -> Estimate:
         reason = f"the models are priced in {' and '.join(sorted(str(c) for c in currencies))}"
     return Estimate(
         requests=sum(part.requests for part in parts),
+        repairs=written.requests * repairs,
         tokens_in=sum(part.tokens_in for part in parts),
         tokens_out_max=sum(part.tokens_out_max for part in parts),
         cost=None if reason is not None else sum(part.cost or 0.0 for part in parts),
@@ -94,9 +109,14 @@ class _Asked:
     reason: str | None
 
     @classmethod
-    def of(cls, prompts: Sequence[Prompt], spec: LanguageModelSpec | None) -> _Asked:
-        tokens_in = sum(estimate_tokens(prompt.system, prompt.user) for prompt in prompts)
-        tokens_out = len(prompts) * _longest_answer(spec)
+    def of(
+        cls, prompts: Sequence[Prompt], spec: LanguageModelSpec | None, *, extra_tokens: int = 0, repairs: int = 0
+    ) -> _Asked:
+        """Add up prompts, each `extra_tokens` longer than it is now, and `repairs` more requests for each."""
+        count, longest = len(prompts), _longest_answer(spec)
+        plain = sum(estimate_tokens(prompt.system, prompt.user) for prompt in prompts) + count * extra_tokens
+        tokens_in = (1 + repairs) * plain + count * repairs * (longest + _REASON_TOKENS)
+        tokens_out = count * (1 + repairs) * longest
         price = None if spec is None else price_of(spec)
         return cls(
             requests=len(prompts),

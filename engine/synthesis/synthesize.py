@@ -1,50 +1,43 @@
-"""Synthesis: ask a language model for programs, one prompt a program, and keep what can be used.
+"""Synthesis: ask a language model for programs, have it repair what is broken, and ask on for what is missing.
 
-An answer that is no program is kept aside with its reasons rather than dropped: it was paid for, and it
-tells what to change. Whatever stops the asking (a budget, a wrong key, an endpoint that is down) is raised;
-the answers so far are in the ledger, so that the same call goes on from there.
+One program after the other: what the programs so far lack decides what the next one is asked for, and a copy of one
+of them is refused. What comes out depends on the answers and the sample alone, so that a second call with the same
+ledger sends nothing and gives the same programs. An answer that is no program is kept aside with its reasons rather
+than dropped: it was paid for, and it tells what to change. Whatever stops the asking (a budget, a wrong key, an
+endpoint that is down) is raised; the answers so far are in the ledger, so that the same call goes on from there.
 """
 
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Literal
 
-from engine.errors import ProgramRejected
+from engine.synthesis.feedback import View, choose, look, needs, paragraph
 from engine.synthesis.llm import Completion, LanguageModel, UnusableAnswer
-from engine.synthesis.programs import Program, from_completion
-from engine.synthesis.prompts import Prompt
+from engine.synthesis.outcome import Failure, Slot, Synthesis
+from engine.synthesis.prompts import Prompt, rendered
 from engine.synthesis.provenance import header
-from engine.synthesis.strategies import prompts_for
+from engine.synthesis.repair import repair
+from engine.synthesis.strategies import strategy_of, write
+from engine.synthesis.trial import Trial
+from engine.synthesis.verdict import Judge, Verdict
 from engine.task import LabelingTask
+
+__all__ = ["Failure", "Slot", "Synthesis", "synthesize"]
 
 logger = logging.getLogger(__name__)
 
+FIRST = 3
+"""Programs before anyone looks at what they lack: one or two tell more of themselves than of the task."""
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rejection:
-    """An answer that gave no program.
+_GROWTH = 0.005
+"""Of the rows; a smaller rise of coverage or of settled rows counts as none."""
 
-    Attributes:
-        name: of the program it would have been.
-        reasons: why, one sentence each.
-        answer: what the model wrote, word for word.
-        header: the provenance it would have had; it states the model, the prompt and the price.
-    """
-
-    name: str
-    reasons: tuple[str, ...]
-    answer: str
-    header: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Synthesis:
-    """What came of asking: the programs and the rejections, each in the order asked."""
-
-    programs: tuple[Program, ...]
-    rejected: tuple[Rejection, ...]
+_ANOTHER = 1003
+"""From a variant to the one that replaces a copy: no program is asked for by it, and its approach is another one."""
 
 
 def synthesize(
@@ -53,16 +46,19 @@ def synthesize(
     *,
     count: int,
     knowledge: Mapping[str, str] | None = None,
+    trial: Trial | None = None,
     on_answer: Callable[[int], None] | None = None,
 ) -> Synthesis:
-    """Ask for `count` programs; fewer come back where answers are rejected.
+    """Ask for `count` programs; fewer come back where answers stay unusable, or more would bring nothing.
 
     Args:
-        task: what to label; no row of its data is read.
+        task: what to label, and how to go about it (`synthesis`).
         model: who writes.
         count: at least 1.
-        knowledge: {kind: text} for the prompts, as `prompts_for` takes it.
-        on_answer: called after each answer with how many there are, for a progress bar.
+        knowledge: {kind: text} for the prompts, as `write` takes it.
+        trial: runs a program on a sample of training rows; without one nothing is known of votes, and programs are
+            screened and compared as code alone.
+        on_answer: called after each program with how many were asked for, for a progress bar.
 
     Raises:
         LLMError: the model gave no answer.
@@ -71,39 +67,122 @@ def synthesize(
     """
     if count < 1:
         raise ValueError(f"count must be at least 1, got {count}")
-    programs: dict[str, Program] = {}
-    rejected: list[Rejection] = []
-    sent = 0
-    for variant, prompt in enumerate(prompts_for(task, count=count, knowledge=knowledge or {})):
-        name = f"program_{variant:02d}"
-        reasons: tuple[str, ...] = ()
-        try:
-            completion = model.complete(prompt, variant=variant)
-        except UnusableAnswer as error:
-            completion, reasons = error.completion, (error.problem,)
-        sent += not completion.cached
-        written = _header(task, variant, prompt, completion)
-        if not reasons:
-            try:
-                program = from_completion(name, completion.text, header=written)
-            except ProgramRejected as error:
-                reasons = error.reasons
-            else:
-                twin = programs.setdefault(program.digest, program)
-                if twin is not program:
-                    reasons = (f"it is the same program as {twin.name}",)
-        if reasons:
-            rejected.append(Rejection(name=name, reasons=reasons, answer=completion.text, header=written))
+    asking = _Asking(task=task, model=model, knowledge=knowledge or {}, judge=Judge(task=task, trial=trial))
+    growth = _Growth(patience=task.synthesis.patience if trial is not None else 0)
+    slots: list[Slot] = []
+    view = None
+    stop: Literal["count", "no_growth"] = "count"
+    for place in range(count):
+        slots.append(asking.fill(place, focus=_focus(asking, view)))
         if on_answer is not None:
-            on_answer(variant + 1)
+            on_answer(place + 1)
+        if trial is not None:
+            view = look(asking.judge.votes, num_classes=task.num_classes)
+            if growth.ended(view) and place + 1 < count:
+                stop = "no_growth"
+                break
+    done = Synthesis(slots=tuple(slots), stop=stop, view=view)
+    counts = done.counts()
     logger.info(
-        "synthesis: %d programs, %d rejected, %d requests sent, %d answers from the ledger",
-        len(programs),
-        len(rejected),
-        sent,
-        count - sent,
+        "synthesis: %d programs of %d wanted; %d answers, %d usable at first, %d repaired, %d near-duplicates refused, "
+        "%d places left empty; stopped by %s; %d requests sent, %d answers from the ledger",
+        len(done.programs),
+        count,
+        counts["asked"],
+        counts["usable_at_first"],
+        counts["repaired"],
+        counts["near_duplicates"],
+        len(done.rejected),
+        stop,
+        asking.sent,
+        counts["asked"] - asking.sent,
     )
-    return Synthesis(programs=tuple(programs.values()), rejected=tuple(rejected))
+    return done
+
+
+@dataclass(slots=True, kw_only=True)
+class _Asking:
+    """Questions to the model, and how often what was asked for."""
+
+    task: LabelingTask
+    model: LanguageModel
+    knowledge: Mapping[str, str]
+    judge: Judge
+    sent: int = 0
+    focused: Counter[tuple[str, tuple[int, ...]]] = field(default_factory=Counter)
+
+    def fill(self, place: int, *, focus: str) -> Slot:
+        """Ask for one program, and again while the answer is of no use and the task allows."""
+        name = f"program_{place:02d}"
+        variant = place
+        question = prompt = self._question(variant, focus=focus)
+        asked: set[Prompt] = set()
+        failures: list[Failure] = []
+        while len(failures) <= self.task.synthesis.repairs and prompt not in asked:
+            # A model that gives the same broken program again would be asked the very same question again.
+            asked.add(prompt)
+            completion, problem = self._answer(prompt, variant)
+            written = _header(self.task, variant, prompt, completion)
+            if problem is None:
+                verdict = self.judge(name, completion.text, header=written)
+            else:
+                verdict = Verdict(reasons=(problem,), told=(problem,))
+            if verdict.member is not None:
+                return Slot(name=name, program=verdict.member.program, failures=tuple(failures))
+            copy = verdict.twin is not None
+            failures.append(Failure(reasons=verdict.reasons, answer=completion.text, header=written, copy=copy))
+            if verdict.twin is not None:
+                # To be told to change a copy makes a model change little; another approach is asked for instead.
+                variant += _ANOTHER
+                different = rendered("focus_different.jinja", cues=verdict.twin.cues)
+                question = prompt = self._question(variant, focus=f"{focus}\n{different}")
+            else:
+                prompt = repair(question, answer=completion.text, reasons=verdict.told)
+        return Slot(name=name, program=None, failures=tuple(failures))
+
+    def _question(self, variant: int, *, focus: str) -> Prompt:
+        strategy = strategy_of(self.task, variant=variant)
+        return write(self.task, strategy=strategy, variant=variant, knowledge=self.knowledge, focus=focus)
+
+    def _answer(self, prompt: Prompt, variant: int) -> tuple[Completion, str | None]:
+        try:
+            completion, problem = self.model.complete(prompt, variant=variant), None
+        except UnusableAnswer as error:
+            completion, problem = error.completion, error.problem
+        self.sent += not completion.cached
+        return completion, problem
+
+
+def _focus(asking: _Asking, view: View | None) -> str:
+    """Say what the programs so far lack; "" while there are few, and where nothing is missing."""
+    judge = asking.judge
+    if view is None or judge.trial is None or len(judge.members) < FIRST or not asking.task.synthesis.diversity:
+        return ""
+    need = choose(needs(view), asking.focused)
+    if need is None:
+        return ""
+    asking.focused[need.kind, need.classes] += 1
+    return paragraph(need, task=asking.task, view=view, votes=judge.votes, texts=judge.trial.texts)
+
+
+@dataclass(slots=True, kw_only=True)
+class _Growth:
+    """Whether programs still bring anything: coverage, or rows on which several agree."""
+
+    patience: int
+    idle: int = 0
+    coverage: float = 0.0
+    settled: float = 0.0
+
+    def ended(self, view: View) -> bool:
+        """Take the next view; True once `patience` of them in a row brought no growth."""
+        if view.coverage > self.coverage + _GROWTH or view.settled > self.settled + _GROWTH:
+            self.idle = 0
+            self.coverage = max(self.coverage, view.coverage)
+            self.settled = max(self.settled, view.settled)
+        else:
+            self.idle += 1
+        return 0 < self.patience <= self.idle
 
 
 def _header(task: LabelingTask, variant: int, prompt: Prompt, completion: Completion) -> str:

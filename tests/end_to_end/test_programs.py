@@ -81,6 +81,8 @@ def with_model(task: Path, url: str, **budget: float) -> None:
     price = {"input_per_million": 1.0, "output_per_million": 2.0}
     content["language_model"] = {"model": "scripted", "base_url": url, "price": price, "max_output_tokens": 1000}
     content["budget"] = budget
+    # One answer a program, so that a test knows which it got.
+    content["synthesis"] = {"repairs": 0, "diversity": False}
     task.write_text(yaml.safe_dump(content))
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from engine.stages.library import Library, open_library
-from engine.stages.programs import program_key
+from engine.stages.trials import program_key
 from engine.store import RunDirectory, StageRecord
 from engine.synthesis.programs import from_text
 from engine.task import LabelingTask
