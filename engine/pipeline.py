@@ -24,7 +24,8 @@ from engine.stages.fit import fit
 from engine.stages.label import label
 from engine.stages.predictions import predict_files
 from engine.stages.programs import collect
-from engine.stages.report import Parts, report
+from engine.stages.report import report
+from engine.stages.report_parts import Parts
 from engine.stages.stream import Silent, Watch
 from engine.stages.votes import apply
 from engine.storage import place_shards, shards_of

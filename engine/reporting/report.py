@@ -9,18 +9,16 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from engine.reporting.asked import AnnotatorFigures, Money, SynthesisFigures
 from engine.reporting.parts import (
-    AnnotatorFigures,
     ClassBalance,
     Disagreement,
     LabelModelFigures,
     MetricsByModel,
-    Money,
     ProgramFigures,
     Samples,
     SandboxFigures,
     StageFigures,
-    SynthesisFigures,
 )
 from operators.commit import commit
 

@@ -10,9 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from engine.metrics import Metrics
-from engine.reporting.parts import (
-    Money,
-)
+from engine.reporting.asked import Money
 from engine.reporting.report import Report
 
 _UNKNOWN = "–"

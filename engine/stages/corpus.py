@@ -9,16 +9,16 @@ from dataclasses import dataclass, field
 
 from engine.errors import ConfigError
 from engine.stages.context import Context
+from engine.stages.ids import refuse_duplicates, refuse_mixed_ids
 from engine.stages.inputs import Input, Inputs, given
 from engine.stages.rows import columns_read, text_key, text_of
 from engine.store import digest_of
 from engine.task import LabelingTask
 from operators.corpus.files import common_folder
 from operators.corpus.plan import Shard, plan_shards
-from operators.duplicates import ROWS_A_CLASS, FindDuplicateIds
 from operators.errors import InputError
 from operators.rows import IndexShard, RowCounts, SplitRule, read_counts, rows_path, without
-from operators.storage import Folder, map_files, names_in, read_schema
+from operators.storage import Folder, map_files, names_in
 
 _NAMED = 20
 """Skipped parts that get a line each; of a hundred thousand files many may be bad."""
@@ -161,8 +161,8 @@ def index(ctx: Context) -> Corpus:
     corpus = _corpus(shards, rows, bad, unread, counts=None, folder=folder)
     counts = corpus.counts
     if task.columns.id is not None:
-        _refuse_mixed_ids(ctx, corpus)
-        _refuse_duplicates(ctx, corpus)
+        refuse_mixed_ids(ctx, corpus)
+        refuse_duplicates(ctx, corpus)
     if counts.rows == counts.test_rows:
         raise ConfigError(
             f"all {counts.rows} rows are test rows, so there is nothing to label from; "
@@ -234,34 +234,3 @@ def _checked(ctx: Context, corpus: Corpus) -> Corpus:
             "lines; no program sees them, and they stay uncovered"
         )
     return corpus
-
-
-def _refuse_mixed_ids(ctx: Context, corpus: Corpus) -> None:
-    kinds: dict[str, str] = {}
-    paths = [rows_path(ctx.run.shards, shard.key, corpus.rows) for shard in corpus.shards]
-    for shard, schema in zip(corpus.shards, map_files(read_schema, paths), strict=True):
-        kinds.setdefault(str(schema.field("id").type), shard.pieces[0].path)
-    if len(kinds) > 1:
-        found = " and ".join(f"{kind} in {path}" for kind, path in kinds.items())
-        raise ConfigError(f"the ids in column {ctx.task.columns.id!r} are {found}; give all rows ids of one type")
-
-
-def _refuse_duplicates(ctx: Context, corpus: Corpus) -> None:
-    classes = -(-corpus.counts.rows // ROWS_A_CLASS)
-    args = {
-        "folder": str(ctx.run.shards),
-        "digest": corpus.rows,
-        "shard_keys": corpus.keys,
-        "num_classes": classes,
-    }
-    files = {s.key: s.files() for s in corpus.shards}
-    for result in ctx.stream("index", [str(c) for c in range(classes)], FindDuplicateIds, step_args=args):
-        twice = json.loads(result)
-        if twice:
-            name, keys = twice[0]
-            where = " and ".join(dict.fromkeys(files[key] for key in keys))
-            more = f" (and {len(twice) - 1} more ids)" if len(twice) > 1 else ""
-            raise ConfigError(
-                f"{where}: id {name} stands in {len(keys)} rows{more}; an id names one row. Use another column in "
-                "`columns.id`, or leave it out to number the rows"
-            )

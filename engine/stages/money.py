@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.prices import price_of
-from engine.reporting.parts import ModelMoney, Money
+from engine.reporting.asked import ModelMoney, Money
 from engine.synthesis.estimates import direct_labeling_estimate
 from engine.synthesis.ledger import Ledger
 from engine.synthesis.money import Spending

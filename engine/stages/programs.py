@@ -8,7 +8,6 @@ make room is moved to `replaced/`, never deleted.
 from __future__ import annotations
 
 import hashlib
-import shutil
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -26,7 +25,7 @@ from engine.task import LabelingTask
 from operators.sandbox.pool import Limits, Sandbox
 
 if TYPE_CHECKING:
-    from engine.synthesis.outcome import Slot, Synthesis
+    from engine.synthesis.outcome import Synthesis
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,6 +169,7 @@ def _written(ctx: Context, folder: Path, corpus: Corpus | None) -> dict[str, lis
     from engine.stages.knowledge import prepare
     from engine.synthesis.ledger import Ledger
     from engine.synthesis.llm import OpenAIModel
+    from engine.synthesis.outcome import set_aside
     from engine.synthesis.synthesize import synthesize
 
     start = time.perf_counter()
@@ -193,7 +193,7 @@ def _written(ctx: Context, folder: Path, corpus: Corpus | None) -> dict[str, lis
     # If this process dies while it writes, half of the programs are not taken for the user's own.
     ctx.run.note(writing_programs=True)
     _replace(ctx, done.programs, folder)
-    _set_aside(done.slots, folder / "rejected")
+    set_aside(done.slots, folder / "rejected")
     rejected = {slot.name: list(slot.reasons) for slot in done.rejected}
     if not done.programs:
         raise ProgramRejected(", ".join(rejected), tuple(r for reasons in rejected.values() for r in reasons))
@@ -230,20 +230,6 @@ def _inputs(ctx: Context, corpus: Corpus | None) -> Inputs:
 def figures(done: Synthesis) -> dict[str, Any]:
     """Say what was asked and what came of it, as the record of the run and the report have it."""
     return {**done.counts(), "stop": done.stop}
-
-
-def _set_aside(slots: Sequence[Slot], folder: Path) -> None:
-    """Write down every answer that gave no program, those too that a later answer to the same question made good."""
-    shutil.rmtree(folder, ignore_errors=True)
-    for slot in slots:
-        parts = []
-        for number, failure in enumerate(slot.failures, start=1):
-            reasons = "\n".join(f"# rejected: {reason}" for reason in failure.reasons)
-            parts.append(f"# answer {number} of {slot.num_answers}\n{reasons}\n{failure.header}\n{failure.answer}\n")
-        if parts:
-            folder.mkdir(parents=True, exist_ok=True)
-            path = folder / f"{slot.name}.txt"
-            path.write_text("\n".join(parts), encoding="utf-8", errors="backslashreplace")
 
 
 def _replace(ctx: Context, programs: Sequence[Program], folder: Path) -> None:

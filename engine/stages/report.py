@@ -2,56 +2,30 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any, Literal
 
 import numpy as np
 
-from engine.label_model.analysis import pairwise_agreement
 from engine.metrics import Metrics, figures
+from engine.reporting.asked import AnnotatorFigures, Baseline, Money, SynthesisFigures
 from engine.reporting.parts import (
-    AnnotatorFigures,
-    Baseline,
     Change,
     ClassBalance,
     Disagreement,
     LabelModelFigures,
     MetricsByModel,
-    Money,
-    ProgramFigures,
     SandboxFigures,
     StageFigures,
-    SynthesisFigures,
 )
 from engine.reporting.report import Report, write_report
-from engine.stages.admission import Admitted
-from engine.stages.annotate import Annotated
 from engine.stages.context import Context
-from engine.stages.corpus import Corpus
-from engine.stages.distill import Distilled
-from engine.stages.evaluate import Evaluation
-from engine.stages.fit import Models
-from engine.stages.label import Labeled
 from engine.stages.money import spending
+from engine.stages.report_parts import Parts, program_figures
 from engine.stages.samples import pick
-from engine.stages.votes import Voted
 from engine.store import digest_of
 from engine.synthesis.programs import provenance
 from operators.confusion import Confusion
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Parts:
-    """What the stages came to."""
-
-    corpus: Corpus
-    admitted: Admitted
-    voted: Voted
-    models: Models
-    annotated: Annotated | None
-    labeled: Labeled
-    end_model: Distilled
-    evaluation: Evaluation
 
 
 def report(ctx: Context, parts: Parts) -> Report:
@@ -70,7 +44,7 @@ def report(ctx: Context, parts: Parts) -> Report:
         coverage=(used.train + used.test).coverage,
         class_balance=_balance(ctx, parts, prior),
         label_distribution=dict(zip(task.class_names, parts.labeled.counts.labels.tolist(), strict=True)),
-        programs=tuple(_program(ctx, parts, j) for j in range(len(names))),
+        programs=tuple(program_figures(ctx, parts, j) for j in range(len(names))),
         faults=faults,
         quarantined=parts.voted.quarantined,
         skipped=parts.corpus.skipped,
@@ -115,12 +89,6 @@ def report(ctx: Context, parts: Parts) -> Report:
     return content
 
 
-def _mean_agreement(parts: Parts, program: int) -> float | None:
-    others = np.delete(pairwise_agreement(parts.voted.counts.moments)[program], program)
-    met = others[~np.isnan(others)]
-    return float(met.mean()) if len(met) else None
-
-
 def _gold_used_for(ctx: Context) -> tuple[str, ...]:
     if ctx.task.columns.gold is None:
         return ()
@@ -139,53 +107,6 @@ def _balance_source(ctx: Context) -> Literal["given", "estimated", "uniform"]:
     if ctx.task.prior is not None:
         return "given"
     return "uniform" if ctx.task.label_model.method == "majority_vote" else "estimated"
-
-
-def _program(ctx: Context, parts: Parts, j: int) -> ProgramFigures:
-    programs = parts.admitted.programs
-    program, key = programs.programs[j], programs.keys[j]
-    trial = parts.admitted.trials.get(program.name)
-    tally = parts.voted.every.train + parts.voted.every.test
-    row = tally.lf_summary()[j]
-    source = provenance(program)
-    used = parts.voted.keys.index(key) if key in parts.voted.keys else None
-    judged = parts.evaluation.judged
-    estimated = gold = low = high = None
-    repeats: set[int] = set()
-    agreement = None
-    if used is not None:
-        chosen = parts.models.chosen
-        estimated = _number(chosen.accuracies[used])
-        agreement = _mean_agreement(parts, used)
-        if parts.models.intervals is not None:
-            low, high = map(_number, parts.models.intervals.accuracies[used])
-        for found in chosen.diagnostics.duplicates if chosen.diagnostics else ():
-            if used in (found.program, found.other):
-                repeats.add(found.other if used == found.program else found.program)
-        if judged is not None and judged.voted[used]:
-            gold = float(judged.right[used] / judged.voted[used])
-    return ProgramFigures(
-        name=program.name,
-        digest=program.digest,
-        coverage=row["Coverage"],
-        overlaps=row["Overlaps"],
-        conflicts=row["Conflicts"],
-        polarity=tuple(ctx.task.class_names[y] for y in row["Polarity"]),
-        faults=sum(tally.fault_counts(j).values()),
-        message=parts.voted.messages.get(program.name),
-        estimated_accuracy=estimated,
-        estimated_low=low,
-        estimated_high=high,
-        agreement=agreement,
-        repeats=tuple(parts.voted.names[other] for other in sorted(repeats)),
-        gold_accuracy=gold,
-        cpu_s_per_row=None if trial is None else trial.row_s,
-        model=source.model,
-        tokens_in=source.tokens_in,
-        tokens_out=source.tokens_out,
-        price=source.price,
-        currency=source.currency,
-    )
 
 
 def _metrics(ctx: Context, parts: Parts) -> MetricsByModel | None:
@@ -258,7 +179,3 @@ def _money(ctx: Context, parts: Parts) -> Money:
 def _synthesis(ctx: Context) -> SynthesisFigures | None:
     record = ctx.run.record("synthesis")
     return None if record is None else SynthesisFigures(**record.result["figures"])
-
-
-def _number(value: Any) -> float | None:
-    return None if value != value else float(value)

@@ -8,10 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from engine.reporting.parts import (
-    Sample,
-    Samples,
-)
+from engine.reporting.parts import Sample, Samples
 from engine.stages.context import Context
 from engine.stages.corpus import Corpus
 from engine.stages.label import Labeled

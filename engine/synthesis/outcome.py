@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from engine.synthesis.feedback import View
@@ -85,3 +88,17 @@ class Synthesis:
             "repaired": sum(bool(slot.failures) and not slot.failures[-1].copy for slot in filled),
             "near_duplicates": sum(failure.copy for failure in failures),
         }
+
+
+def set_aside(slots: Sequence[Slot], folder: Path) -> None:
+    """Write down every answer that gave no program, those too that a later answer to the same question made good."""
+    shutil.rmtree(folder, ignore_errors=True)
+    for slot in slots:
+        parts = []
+        for number, failure in enumerate(slot.failures, start=1):
+            reasons = "\n".join(f"# rejected: {reason}" for reason in failure.reasons)
+            parts.append(f"# answer {number} of {slot.num_answers}\n{reasons}\n{failure.header}\n{failure.answer}\n")
+        if parts:
+            folder.mkdir(parents=True, exist_ok=True)
+            path = folder / f"{slot.name}.txt"
+            path.write_text("\n".join(parts), encoding="utf-8", errors="backslashreplace")

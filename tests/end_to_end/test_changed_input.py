@@ -11,7 +11,7 @@ import pytest
 
 from cluster.session import connect
 from engine import pipeline, read_task
-from engine.stages.context import Silent
+from engine.stages.stream import Silent
 from operators.errors import ChangedError
 
 pytestmark = [pytest.mark.slow, pytest.mark.ray]

@@ -18,7 +18,7 @@ from ray.cluster_utils import Cluster
 
 from cluster.session import connect
 from engine import pipeline, read_task
-from engine.stages.context import Silent
+from engine.stages.stream import Silent
 from operators.stream import run_shards
 
 pytestmark = [pytest.mark.slow, pytest.mark.ray, pytest.mark.cluster]

@@ -8,16 +8,13 @@ import numpy as np
 import pytest
 
 from engine.metrics import Metrics, figures
+from engine.reporting.asked import AnnotatorFigures, Baseline, ModelMoney, Money
 from engine.reporting.parts import (
-    AnnotatorFigures,
-    Baseline,
     Change,
     ClassBalance,
     Disagreement,
     LabelModelFigures,
     MetricsByModel,
-    ModelMoney,
-    Money,
     ProgramFigures,
     Sample,
     Samples,

@@ -12,9 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from engine.reporting.parts import (
-    ClassBalance,
-)
+from engine.reporting.parts import ClassBalance
 from engine.reporting.report import Report, write_report
 from operators.errors import InputError
 

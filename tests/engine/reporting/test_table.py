@@ -7,9 +7,7 @@ import io
 
 from rich.console import Console
 
-from engine.reporting.parts import (
-    Money,
-)
+from engine.reporting.asked import Money
 from engine.reporting.report import Report
 from engine.reporting.table import summary
 

@@ -13,9 +13,10 @@ import pytest
 
 from engine.errors import ProgramRejected
 from engine.stages.admission import admit
-from engine.stages.context import Context, Silent
+from engine.stages.context import Context
 from engine.stages.corpus import Corpus, plan
 from engine.stages.programs import ProgramSet, collect
+from engine.stages.stream import Silent
 from engine.stages.trials import SampleTrial
 from engine.store import RunDirectory
 from engine.synthesis.ledger import Ledger

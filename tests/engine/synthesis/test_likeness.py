@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.synthesis.likeness import fingerprint, likeness, vote_likeness
-from engine.task_parts import SynthesisSpec
+from engine.synthesis_spec import SynthesisSpec
 
 PROGRAM = '''
 import re
