@@ -44,7 +44,7 @@ class Stages(Silent):
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
 
-    def end(self, stage: str, status: str, seconds: float, rows: int | None) -> None:
+    def end(self, stage: str, status: str, seconds: float, rows: int | None, *, reason: str = "") -> None:
         """Note it."""
         self.seconds[stage] = seconds if status == "computed" else 0.0
 

@@ -29,6 +29,9 @@ class StepError(OperatorError):
     """A step raised what no step raises on purpose; the message holds its traceback."""
 
 
+_CALLS_A_WORKER = 8
+"""Remote calls that the items of a step are dealt into, a worker."""
+
 WORKER_CPUS = 0.5
 """Of a worker. Below 1, so that on a machine of few cores the pool leaves Ray Data some to run with."""
 
@@ -91,14 +94,17 @@ def run_shards(
     size, most = (min(number, len(items)) for number in (num_actors, max(num_actors, most_actors or 0)))
     execution, counting = uuid.uuid4().hex, attempts()
     made = {"step": step, "step_args": dict(step_args), "execution": execution, "counting": counting}
+    # An actor has its next items in line. A remote call is started when another has ended, which takes Ray as long as
+    # many a shard: so each does several items, and few enough that all workers end at the same time.
+    together = 1 if stateful else max(1, len(items) // (_CALLS_A_WORKER * size))
     how: dict[str, Any]
     if stateful:
         how = {"fn": _Actor, "fn_constructor_kwargs": made, "compute": _pool(size, most)}
     else:
         how = {"fn": _call, "fn_kwargs": made, "compute": ray.data.TaskPoolStrategy(size=most)}
-    with felt_interrupts(), _quiet_context(no_progress_timeout_s):
+    with felt_interrupts(), _quiet_context(no_progress_timeout_s * together):
         rows = [{"item": item, "position": position} for position, item in enumerate(items)]
-        dataset = ray.data.from_items(rows, override_num_blocks=len(items)).map_batches(
+        dataset = ray.data.from_items(rows, override_num_blocks=-(-len(items) // together)).map_batches(
             batch_size=None, batch_format="pyarrow", num_cpus=num_cpus, memory=memory, **how
         )
         stream = iter(dataset.iter_batches(batch_size=None, batch_format="pyarrow"))
@@ -187,8 +193,10 @@ class _Actor:
             close()
 
     def _row(self, *, item: str, position: int) -> dict[str, Any]:
-        times = ray.get(self._counting.begin.remote(self._execution, position, self._name))
-        if times > MOST_DEATHS:
+        begun = self._counting.begin.remote(self._execution, position, self._name)
+        # An answer takes tens of milliseconds where all cores are busy. It is waited for by a new worker alone: an item
+        # that kills them comes to one in the end.
+        if self._step is None and (times := ray.get(begun)) > MOST_DEATHS:
             return {"deaths": times - 1}
         start = time.perf_counter()
         try:
