@@ -16,10 +16,10 @@ _ADMISSION_ROWS = {"calls": 20, "actors": 0}  # without admission no time is kno
 _CUES = ("http", "free", "win", "CLICK", "subscribe", "love", "song", "nice", "voice", "memories")
 _OTHER = ("the", "this", "and", "video", "people", "today", "again", "really")
 
-# Of some 0.4 ms a row, so that there is something to kill.
+# Of some 0.2 ms a row, so that there is something to kill.
 _PROGRAM = """
 def label_function(text):
-    sum(range(20000))
+    sum(range(10000))
     return {vote} if {cue!r} in text else -1
 """
 
