@@ -76,7 +76,7 @@ class AtShard(Silent):
     def __init__(self, number: int, act: Callable[[], None]) -> None:
         self.done, self._number, self._act = 0, number, act
 
-    def advance(self, stage: str) -> None:
+    def advance(self, stage: str, *, rows: int = 0, num_bytes: int = 0) -> None:
         """Count."""
         if stage == "apply":
             self.done += 1
