@@ -1,4 +1,4 @@
-"""The corpus, the programs and the task of which benchmarks/kills.py disturbs the runs."""
+"""The corpus, the programs and the tasks of which benchmarks/kills.py disturbs the runs."""
 
 from __future__ import annotations
 
@@ -8,19 +8,24 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+TASKS = ("calls", "actors")
+"""Names of the task files. Programs whose time is known to be short run as remote calls, others in actors."""
+
+_SHARDS = 8
+_ADMISSION_ROWS = {"calls": 20, "actors": 0}  # without admission no time is known
 _CUES = ("http", "free", "win", "CLICK", "subscribe", "love", "song", "nice", "voice", "memories")
 _OTHER = ("the", "this", "and", "video", "people", "today", "again", "really")
 
-# Of some 0.1 ms a row, so that there is something to kill.
+# Of some 0.2 ms a row, so that there is something to kill.
 _PROGRAM = """
 def label_function(text):
-    sum(range(6000))
+    sum(range(10000))
     return {vote} if {cue!r} in text else -1
 """
 
 
 def write_project(folder: Path, *, rows: int) -> None:
-    """Write comments, ten programs and a task."""
+    """Write comments, ten programs and the tasks."""
     rng = np.random.default_rng(0)
     texts = []
     for _ in range(rows):
@@ -31,9 +36,11 @@ def write_project(folder: Path, *, rows: int) -> None:
     for place, cue in enumerate(_CUES):
         source = _PROGRAM.format(cue=cue, vote=int(place < 5))
         (folder / "programs" / f"{cue.lower()}.py").write_text(source, encoding="utf-8")
-    (folder / "task.yaml").write_text(
-        "name: kills\ndata: {source: comments.parquet}\ncolumns: {id: id}\nclasses: [{name: ham}, {name: spam}]\n"
-        "instruction: Label a comment as ham or spam.\nprograms: {folder: programs}\n"
-        f"shards: {{max_rows: {max(1, rows // 10)}}}\n",
-        encoding="utf-8",
-    )
+    for name in TASKS:
+        (folder / f"{name}.yaml").write_text(
+            "name: kills\ndata: {source: comments.parquet}\ncolumns: {id: id}\n"
+            "classes: [{name: ham}, {name: spam}]\ninstruction: Label a comment as ham or spam.\n"
+            f"programs: {{folder: programs}}\nadmission: {{rows: {_ADMISSION_ROWS[name]}}}\n"
+            f"shards: {{max_rows: {-(-rows // _SHARDS)}}}\n",
+            encoding="utf-8",
+        )

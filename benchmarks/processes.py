@@ -6,6 +6,7 @@ and nobody else's process is ever touched.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import signal
@@ -15,6 +16,9 @@ from pathlib import Path
 
 _SET_CHILD_SUBREAPER = 36
 _BOOT = "operators/sandbox/boot.py"
+_STEPS = ("MapBatches", "MapWorker")
+_OURS = (_BOOT, *_STEPS, "ray::Attempts", "-m engine ")
+_RAYS = ("ray::DashboardAgent", "ray::RuntimeEnvAgent", "ray/dashboard/agent.py", "runtime_env/agent/main.py")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,22 +64,17 @@ def descendants(pid: int) -> list[Process]:
     return sorted((found[number] for number in below - {pid} if number in found), key=lambda p: p.pid)
 
 
-def victims(driver: int, kind: str) -> list[Process]:
-    """Find the living processes of a run that are of a kind.
+def of_kind(processes: list[Process], kind: str) -> list[Process]:
+    """Select the living processes of a kind.
 
     Args:
-        driver: pid of the process that was started.
-        kind: "ray" (its workers: actors and remote calls), "zygote" or "worker" (of the sandbox).
+        processes: as `descendants` gives them.
+        kind: "ray" (its workers at a step: actors and remote calls), "zygote" or "worker" (of the sandbox).
     """
-    return of_kind(descendants(driver), kind)
-
-
-def of_kind(processes: list[Process], kind: str) -> list[Process]:
-    """Select, as `victims` does, among processes found before."""
     living = [p for p in processes if not p.dead]
     if kind == "ray":
-        return [p for p in living if p.title.startswith("ray::") and "IDLE" not in p.title]
-    zygotes = {p.pid for p in living if _BOOT in p.title and "sandbox" in p.title and not _of_zygote(p, living)}
+        return [p for p in living if p.title.startswith("ray::") and any(step in p.title for step in _STEPS)]
+    zygotes = {p.pid for p in living if _BOOT in p.title and not _of_zygote(p, living)}
     if kind == "zygote":
         return [p for p in living if p.pid in zygotes]
     if kind == "worker":
@@ -87,16 +86,39 @@ def _of_zygote(process: Process, living: list[Process]) -> bool:
     return any(other.pid == process.parent and _BOOT in other.title for other in living)
 
 
-def wait_until_gone(*, seconds: float) -> list[Process]:
-    """Wait until this process has no descendants, burying the adopted; kills and returns those that are left."""
+def left_over(*, seconds: float, node: int) -> tuple[list[Process], list[Process]]:
+    """Wait until nothing of a run is left, and end what is.
+
+    Args:
+        seconds: to wait; Ray's agents, which look for their parent only now and then, may need longer.
+        node: pid of a node that stays; the workers below it that Ray keeps are not left over.
+
+    Returns:
+        Processes of ours (programs, steps, drivers), and Ray's own, that were there at the end and were then ended.
+    """
     end = time.monotonic() + seconds
-    while left := descendants(os.getpid()):
-        for process in left:
-            if process.dead and process.parent == os.getpid():
-                os.waitpid(process.pid, os.WNOHANG)
-        if time.monotonic() > end:
-            for process in left:
-                os.kill(process.pid, signal.SIGKILL)  # a descendant still; a dead one minds nothing
-            return left
+    ours, rays = _left(node)
+    while ours and time.monotonic() < end:
         time.sleep(0.1)
-    return []
+        ours, rays = _left(node)
+    while not ours and rays and time.monotonic() < end:
+        time.sleep(0.1)
+        ours, rays = _left(node)
+    for process in ours + rays:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(process.pid, signal.SIGKILL)
+    return ours, rays
+
+
+def _left(node: int) -> tuple[list[Process], list[Process]]:
+    """Bury the adopted dead; sort the living into ours and Ray's."""
+    every = descendants(os.getpid())
+    for process in every:
+        if process.dead and process.parent == os.getpid() and process.pid != node:
+            os.waitpid(process.pid, os.WNOHANG)
+    living = [process for process in every if not process.dead]
+    of_node = {process.pid for process in descendants(node)} | {node}
+    ours = [p for p in living if any(mark in p.title for mark in _OURS)]
+    others = [p for p in living if p not in ours and p.pid not in of_node]
+    rays = [p for p in others if any(mark in p.title for mark in _RAYS)]
+    return ours + [p for p in others if p not in rays], rays

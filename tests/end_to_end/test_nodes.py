@@ -71,17 +71,17 @@ def cluster() -> Iterator[Cluster]:
 
 
 class AtShard(Silent):
-    """Calls a function when so many shards of `apply` are done."""
+    """Calls a function when so many shards of `apply` are done, and after each until it says that it has acted."""
 
-    def __init__(self, number: int, act: Callable[[], None]) -> None:
-        self.done, self._number, self._act = 0, number, act
+    def __init__(self, number: int, act: Callable[[], bool]) -> None:
+        self.done, self.acted, self._number, self._act = 0, False, number, act
 
-    def advance(self, stage: str) -> None:
+    def advance(self, stage: str, *, rows: int = 0, num_bytes: int = 0) -> None:
         """Count."""
         if stage == "apply":
             self.done += 1
-            if self.done == self._number:
-                self._act()
+            if self.done >= self._number and not self.acted:
+                self.acted = self._act()
 
 
 def content_of(run: Path) -> dict[str, bytes]:
@@ -124,15 +124,17 @@ def test_a_node_lost_in_the_middle_costs_no_row(cluster: Cluster, task_file: Pat
     """Its actors are started elsewhere and do its shards again; one label a row, the bytes of one process."""
     cluster.add_node(**NODE)
     lost = cluster.add_node(**NODE)
-    run, busy = task_file.parent / "lost", []
+    run = task_file.parent / "lost"
 
-    def lose() -> None:
-        busy.append(sandboxes_below(raylet_of(lost)))
+    def lose() -> bool:
+        if sandboxes_below(raylet_of(lost)) == 0:
+            return False  # its workers may still be starting
         cluster.remove_node(lost, allow_graceful=False)
+        return True
 
     watch = AtShard(3, lose)
     result = pipeline.run(read_task(task_file), out=run, address=cluster.address, until="label", watch=watch)
-    assert busy[0] > 0, "the node that was lost had no work"
+    assert watch.acted, "the node that was lost had no work"
     assert not result.quarantined
     assert ids_stand_once(run)
     assert content_of(run) == calm
