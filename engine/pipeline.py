@@ -21,11 +21,13 @@ from engine.stages.corpus import index
 from engine.stages.distill import distill, predict
 from engine.stages.evaluate import evaluate
 from engine.stages.fit import fit
+from engine.stages.image_baselines import compare
 from engine.stages.label import label
 from engine.stages.predictions import predict_files
 from engine.stages.programs import collect
 from engine.stages.report import report
 from engine.stages.report_parts import Parts
+from engine.stages.score import score
 from engine.stages.stream import Silent, Watch
 from engine.stages.votes import apply
 from engine.storage import place_shards, shards_of
@@ -34,6 +36,7 @@ from engine.task import LabelingTask
 from operators.storage import map_files, read_table
 
 STAGES = (
+    "score",
     "index",
     "synthesis",
     "admission",
@@ -46,7 +49,7 @@ STAGES = (
     "evaluate",
     "report",
 )
-"""In the order they run; `run(until=...)` takes one of these."""
+"""In the order they run; `run(until=...)` takes one of these. `score` is for images alone."""
 
 UNFINISHED = 4
 """Exit code of a run that finished without programs that were quarantined, or parts of the corpus that were skipped."""
@@ -162,6 +165,10 @@ def _stages(ctx: Context, until: str) -> RunResult:
             warnings=tuple(ctx.warnings),
         )
 
+    if ctx.task.modality == "image":
+        ctx.task = score(ctx)
+    if until == "score":
+        return result()
     corpus = index(ctx)
     skipped = corpus.skipped
     if until == "index":
@@ -195,6 +202,8 @@ def _stages(ctx: Context, until: str) -> RunResult:
     if until == "predict":
         return result()
     evaluation = evaluate(ctx, corpus, voted, models, predictions=predictions, annotated=annotated)
+    if ctx.concepts is not None:
+        compare(ctx, evaluation, models)
     if until == "evaluate":
         return result()
     parts = Parts(

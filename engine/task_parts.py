@@ -71,10 +71,13 @@ class Columns(TaskModel):
     Attributes:
         fields: with `modality: record`, what programs are given of a row: a list of columns, or {column: its type and
             meaning in words, for the prompt}.
+        image: with `modality: image`, the column of a table with paths, URLs or encoded images; without it the data is
+            a folder of images, with the column `label` that names the subfolder of each.
     """
 
     text: str = "text"
     fields: Annotated[dict[str, str], BeforeValidator(_as_meanings)] = {}
+    image: str | None = None
     id: str | None = None
     gold: str | None = None
     group: str | None = None

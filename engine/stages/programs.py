@@ -102,6 +102,9 @@ def collect(ctx: Context, corpus: Corpus | None = None) -> ProgramSet:
             f"{folder}: every program that can be used is disabled ({', '.join(disabled)}); "
             "`alchemist programs enable` takes one back into use"
         )
+    if ctx.concepts is not None:
+        programs, unbound = ctx.concepts.bound_all(programs)
+        rejected |= unbound
     limits = limits_of(ctx.task)
     with Sandbox([p.source for p in programs], num_classes=ctx.task.num_classes, limits=limits) as sandbox:
         outcome = sandbox.run([], seed=0)
@@ -187,6 +190,7 @@ def _written(ctx: Context, folder: Path, corpus: Corpus | None) -> dict[str, lis
                 count=task.programs.count,
                 knowledge=knowledge,
                 trial=trial,
+                concepts=ctx.concepts,
                 on_answer=lambda _: ctx.watch.advance("synthesis"),
             )
     ctx.reuse(inputs, complete=False)
@@ -222,7 +226,9 @@ def _inputs(ctx: Context, corpus: Corpus | None) -> Inputs:
     if spec is not None:
         names = ("provider", "model", "base_url", "temperature", "max_output_tokens")
         settings |= {f"`language_model.{name}`": getattr(spec, name) for name in names}
-    value = [list(settings.values()), state(ctx, corpus)]
+    value: list[object] = [list(settings.values()), state(ctx, corpus)]
+    if ctx.concepts is not None:
+        value.append([concept.model_dump() for concept in ctx.concepts.used])
     part = Input(name="what is asked for", value=value, settings=settings)
     return Inputs(stage="synthesis", version=(2,), parts=(part,))
 

@@ -1,0 +1,187 @@
+"""Images to scores: embedded once, scored by the concepts, and handed on as a corpus of its own.
+
+What comes out is the task as later stages see it: its rows are the scored ones in the run's own Parquet files, so that
+splitting, voting, fitting and evaluation are the same code for images as for texts. Gold and group are carried along
+and read by the evaluation alone.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from engine.errors import ConfigError
+from engine.stages.context import Context
+from engine.stages.inputs import Input, Inputs, given
+from engine.stages.rows import EMBEDDING, SCORES
+from engine.storage import keep_only
+from engine.store import digest_of
+from engine.synthesis.concepts import FILE, Concepts, ask_concepts, read_concepts
+from engine.task import LabelingTask
+from engine.task_parts import Columns, DataSpec
+from operators.corpus.files import common_folder
+from operators.corpus.plan import Shard, plan_shards
+from operators.embed import EmbedShard, embeddings_path
+from operators.featurizer import FeaturizerSpec
+from operators.rows import SplitRule
+from operators.score import ScoreShard, Texts, scored_path
+from operators.storage import Folder, map_files, names_in, read_table
+
+ZERO_SHOT, GROUP_PROMPTS = "zero_shot", "group_prompts"
+
+_MAX_BYTES = 64 << 20
+"""Of a shard of encoded images, unless the task says otherwise: some hundreds of photographs."""
+
+_NAMED = 20
+"""Images with a fault that get a line each; the scored files name all."""
+
+_SLOWEST_ROW_S = 5.0
+"""An image through a large model on one core."""
+
+
+def score(ctx: Context) -> LabelingTask:
+    """Embed and score what is not scored yet.
+
+    Returns:
+        the task over the scored rows; `ctx.concepts` is set.
+
+    Raises:
+        ConfigError: there are no concepts, or the file of them is wrong.
+        InputError: the corpus cannot be read, or the featurizer cannot be made.
+        LLMError, BudgetReached: as the language model that is asked for concepts.
+    """
+    start = time.perf_counter()
+    task, folder = ctx.task, ctx.run.shards
+    column = task.columns.image or "image"
+    spec = FeaturizerSpec(use=task.scoring.featurizer, options=task.scoring.options)
+    shards = _shards(task, column)
+    ctx.shards = {shard.key: shard for shard in shards}
+    concepts = _concepts(ctx)
+    ctx.concepts = concepts
+    texts = Texts(concepts=concepts.texts(), normalisation=task.scoring.normalisation, baselines=_baselines(task))
+    rule = SplitRule(
+        column=task.data.split_column,
+        train_values=task.data.train_values,
+        test_values=task.data.test_values,
+        fraction=task.data.test_fraction if task.data.source else 0.0,
+    )
+    copied = {name: old for name in ("gold", "group") if (old := getattr(task.columns, name)) is not None}
+    embeddings = digest_of("embeddings", 1, spec.identity(), column, task.columns.id)
+    how = [texts.concepts, texts.normalisation, texts.baselines]
+    split = [rule.column, rule.train_values, rule.test_values, rule.fraction]
+    scored = digest_of("scored", 1, embeddings, how, split, copied)
+    keys = [shard.key for shard in shards]
+    inputs = Inputs(
+        stage="score",
+        version=(1,),
+        parts=(
+            Input(name="the images", value=keys),
+            given("`scoring.featurizer`", spec.identity()),
+            given("the concepts", how),
+            Input(name="the split or the columns of gold and groups", value=scored),
+        ),
+    )
+    paths = [scored_path(folder, key, scored) for key in keys]
+    unscored = _lacking(shards, paths)
+    if ctx.reuse(inputs, complete=not unscored) is None:
+        embedded = [embeddings_path(folder, key, embeddings) for key in keys]
+        unembedded = [shard for shard in _lacking(shards, embedded) if shard in unscored]
+        args = {"folder": str(folder), "id_column": task.columns.id, "featurizer": spec}
+        _stream(ctx, unembedded, EmbedShard, args | {"column": column, "digest": embeddings})
+        more = {"embeddings": embeddings, "texts": texts, "split": rule, "copied": copied, "digest": scored}
+        _stream(ctx, unscored, ScoreShard, args | more)
+        keep_only(folder / "embeddings", embedded)
+        keep_only(folder / "scored", paths)
+        first = next(read_table(p, [EMBEDDING]).column(EMBEDDING) for p in embedded if _any_embedding(p))
+        ctx.run.note(embedding_width=len(first.drop_null()[0]))
+        scope = f"{len(unembedded)} of {len(shards)} shards embedded, {len(unscored)} scored"
+        ctx.finish(inputs, since=start, rows=sum(s.num_rows for s in unscored), result={}, scope=scope)
+    _tell_faults(ctx, paths)
+    data = DataSpec(
+        source=tuple(str(path) for path in paths),
+        split_column="split",
+        test_fraction=task.data.test_fraction,
+    )
+    columns = Columns(text=SCORES, id="id", **{name: name for name in copied})
+    return task.model_copy(update={"data": data, "columns": columns})
+
+
+def _shards(task: LabelingTask, column: str) -> list[Shard]:
+    data, columns = task.data, task.columns
+    wanted = [column, columns.id, columns.gold, columns.group, data.split_column]
+    base = common_folder([*data.source, *data.train, *data.test])
+    bounds = task.shards
+    shards: list[Shard] = []
+    for files, split in ((data.source, None), (data.train, "train"), (data.test, "test")):
+        if files:
+            shards += plan_shards(
+                files,
+                max_rows=bounds.max_rows,
+                max_bytes=bounds.max_bytes if "max_bytes" in bounds.model_fields_set else _MAX_BYTES,
+                columns=[name for name in wanted if name is not None],
+                sized=[column],
+                split=split,
+                base=base,
+                of_images=columns.image is None,
+            )
+    return shards
+
+
+def _stream(ctx: Context, shards: list[Shard], step: type, args: Mapping[str, object]) -> None:
+    items = [shard.to_json() for shard in shards]
+    slowest = max((shard.num_rows for shard in shards), default=0) * _SLOWEST_ROW_S
+    for _ in ctx.stream("score", items, step, step_args=args, slowest_item_s=slowest, stateful=True, gpus=True):
+        pass
+
+
+def _concepts(ctx: Context) -> Concepts:
+    """Read the concepts from where the task, the programs or the run have them, or have them written."""
+    task, own = ctx.task, ctx.run.path / FILE
+    if task.scoring.concepts is not None:
+        return read_concepts(Path(task.scoring.concepts), class_names=task.class_names)
+    beside = None if task.programs.folder is None else Path(task.programs.folder) / FILE
+    found = next((path for path in (beside, own) if path is not None and path.exists()), None)
+    if found is not None:
+        return read_concepts(found, class_names=task.class_names)
+    if task.language_model is None:
+        raise ConfigError(
+            f"there are no concepts to score images by: name a file in `scoring.concepts`, put a {FILE} beside the "
+            "programs, or name a `language_model` that writes one"
+        )
+    from engine.synthesis.ledger import Ledger
+    from engine.synthesis.llm import OpenAIModel
+
+    with Ledger.open(ctx.run.path / "completions.sqlite") as ledger:
+        with OpenAIModel(task.language_model, ledger, task.budget) as model:
+            return ask_concepts(task, model, count=task.scoring.num_concepts, path=own)
+
+
+def _baselines(task: LabelingTask) -> dict[str, tuple[tuple[str, int], ...]]:
+    spec, names = task.scoring, task.class_names
+    prompts = {ZERO_SHOT: tuple((spec.zero_shot.get(name, f"an image of {name}"), y) for y, name in enumerate(names))}
+    if spec.group_prompts:
+        prompts[GROUP_PROMPTS] = tuple((text, names.index(name)) for text, name in spec.group_prompts.items())
+    return prompts
+
+
+def _lacking(shards: list[Shard], paths: list[Folder]) -> list[Shard]:
+    present = names_in(paths[0].parent)
+    return [shard for shard, path in zip(shards, paths, strict=True) if path.name not in present]
+
+
+def _any_embedding(path: Folder) -> bool:
+    column = read_table(path, [EMBEDDING]).column(EMBEDDING)
+    return bool(column.null_count < len(column))
+
+
+def _tell_faults(ctx: Context, paths: list[Folder]) -> None:
+    faults: list[tuple[str, str]] = []
+    for table in map_files(lambda path: read_table(path, ["image", "fault"]), paths):
+        kept = table.filter(table.column("fault").is_valid())
+        faults += zip(kept.column("image").to_pylist(), kept.column("fault").to_pylist(), strict=True)
+    ctx.run.note(image_faults=dict(faults))
+    for image, why in faults[:_NAMED]:
+        ctx.warn(f"image {image} has no scores: {why}")
+    if len(faults) > _NAMED:
+        ctx.warn(f"{len(faults) - _NAMED} more images have no scores; `image_faults` in run.json names them all")
