@@ -12,12 +12,11 @@ from typing import Any
 import pyarrow as pa
 
 from engine.doctor import versions
-from engine.errors import ConfigError
 from engine.reporting.report import Report
 from engine.stages.admission import admit
 from engine.stages.annotate import annotate
 from engine.stages.context import Context
-from engine.stages.corpus import index
+from engine.stages.corpus import index, with_memory
 from engine.stages.distill import distill, predict
 from engine.stages.evaluate import evaluate
 from engine.stages.fit import fit
@@ -145,7 +144,7 @@ def run(
         )
         directory.shards = place_shards(directory, storage or task.storage)
         if data is not None:
-            ctx.task = _with_memory(ctx, data)
+            ctx.task = with_memory(ctx, data)
         directory.note(task=ctx.task.model_dump(mode="json"))
         return _stages(ctx, until)
 
@@ -245,13 +244,3 @@ def predict_corpus(
         watch=watch or Silent(),
         storage=storage,
     )
-
-
-def _with_memory(ctx: Context, data: Any) -> LabelingTask:
-    from operators.corpus.memory import to_parquet
-
-    if ctx.task.data.train:
-        raise ConfigError("rows in memory stand for `data.source`, and this task names `data.train`")
-    ctx.session()
-    paths = to_parquet(data, ctx.run.shards / "input")
-    return ctx.task.model_copy(update={"data": ctx.task.data.model_copy(update={"source": tuple(paths)})})

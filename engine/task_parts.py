@@ -71,8 +71,7 @@ class Columns(TaskModel):
     Attributes:
         fields: with `modality: record`, what programs are given of a row: a list of columns, or {column: its type and
             meaning in words, for the prompt}.
-        image: with `modality: image`, the column of a table with paths, URLs or encoded images; without it the data is
-            a folder of images, with the column `label` that names the subfolder of each.
+        image: with `modality: image`, a table's column of paths, URLs or encoded images; none for a folder of them.
     """
 
     text: str = "text"

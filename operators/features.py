@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
+from operators.errors import InputError
 from operators.schema import Counts, Floats
 
 Sparse = Any
@@ -143,11 +144,22 @@ def unit_rows(features: Sparse) -> Sparse:
 
 
 def _embeddings(rows: Sequence[str], width: int) -> npt.NDArray[np.float32]:
-    """Read embeddings from their texts; zeros for a row without one."""
+    """Read embeddings from their texts; zeros for a row without one.
+
+    Raises:
+        InputError: a text is no embedding of this width.
+    """
     out = np.zeros((len(rows), width), np.float32)
     for place, row in enumerate(rows):
-        if row:
-            out[place] = np.frombuffer(b64decode(row), np.float16)
+        if not row:
+            continue
+        try:
+            out[place] = np.frombuffer(b64decode(row, validate=True), np.float16)
+        except ValueError as error:
+            raise InputError(
+                f"row {place} is no embedding of {width} numbers ({error}); this model was distilled from embeddings: "
+                "give it the files in `scored/` of a run, with `embedding` as the column of the text"
+            ) from error
     return out
 
 

@@ -12,7 +12,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from engine.errors import ConfigError, ProgramRejected
 from engine.stages.context import Context
@@ -23,9 +23,6 @@ from engine.stages.trials import SampleTrial, limits_of, program_key
 from engine.synthesis.programs import Program, load_folder, write
 from engine.task import LabelingTask
 from operators.sandbox.pool import Limits, Sandbox
-
-if TYPE_CHECKING:
-    from engine.synthesis.outcome import Synthesis
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -202,7 +199,7 @@ def _written(ctx: Context, folder: Path, corpus: Corpus | None) -> dict[str, lis
     if not done.programs:
         raise ProgramRejected(", ".join(rejected), tuple(r for reasons in rejected.values() for r in reasons))
     scope = f"{len(done.programs)} programs"
-    result = {"rejected": rejected, "figures": figures(done)}
+    result = {"rejected": rejected, "figures": {**done.counts(), "stop": done.stop}}
     ctx.finish(inputs, since=start, rows=None, result=result, scope=scope)
     ctx.run.note(writing_programs=False)
     return rejected
@@ -231,11 +228,6 @@ def _inputs(ctx: Context, corpus: Corpus | None) -> Inputs:
         value.append([concept.model_dump() for concept in ctx.concepts.used])
     part = Input(name="what is asked for", value=value, settings=settings)
     return Inputs(stage="synthesis", version=(2,), parts=(part,))
-
-
-def figures(done: Synthesis) -> dict[str, Any]:
-    """Say what was asked and what came of it, as the record of the run and the report have it."""
-    return {**done.counts(), "stop": done.stop}
 
 
 def _replace(ctx: Context, programs: Sequence[Program], folder: Path) -> None:

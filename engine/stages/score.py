@@ -55,7 +55,7 @@ def score(ctx: Context) -> LabelingTask:
     task, folder = ctx.task, ctx.run.shards
     column = task.columns.image or "image"
     spec = FeaturizerSpec(use=task.scoring.featurizer, options=task.scoring.options)
-    shards = _shards(task, column)
+    shards = plan_images(task)
     ctx.shards = {shard.key: shard for shard in shards}
     concepts = _concepts(ctx)
     ctx.concepts = concepts
@@ -107,8 +107,14 @@ def score(ctx: Context) -> LabelingTask:
     return task.model_copy(update={"data": data, "columns": columns})
 
 
-def _shards(task: LabelingTask, column: str) -> list[Shard]:
+def plan_images(task: LabelingTask) -> list[Shard]:
+    """Cut the images of a task into shards; none is opened.
+
+    Raises:
+        InputError: there are none, or a column is missing.
+    """
     data, columns = task.data, task.columns
+    column = columns.image or "image"
     wanted = [column, columns.id, columns.gold, columns.group, data.split_column]
     base = common_folder([*data.source, *data.train, *data.test])
     bounds = task.shards
