@@ -10,6 +10,7 @@ from engine.errors import ConfigError, LLMError, ProgramRejected
 from engine.synthesis.concepts import ask_concepts, concepts_of, header_line, read_concepts
 from engine.synthesis.llm import ScriptedLLM
 from engine.synthesis.programs import from_text, load_folder
+from engine.synthesis.synthesize import synthesize
 from engine.task import LabelingTask
 
 FILE = """\
@@ -129,3 +130,26 @@ def test_an_answer_of_no_use_is_an_error(tmp_path, answer) -> None:
     with pytest.raises(LLMError, match=r"write .*concepts.yaml yourself"):
         ask_concepts(TASK, ScriptedLLM([answer]), count=3, path=tmp_path / "concepts.yaml")
     assert not (tmp_path / "concepts.yaml").exists()
+
+
+ANSWERS = [
+    "```python\ndef label_function(scores):\n    return 0 if scores[0] > 0.7 else -1\n```",
+    "```python\ndef label_function(values):\n    lead = max(values) - min(values)\n"
+    "    return values.index(max(values)) if lead > 0.3 else -1\n```",
+    "```python\nimport math\n\ndef label_function(row):\n"
+    "    return 1 if math.log(row[1] + 1) > 0.5 else 0 if math.log(row[0] + 1) > 0.5 else -1\n```",
+]
+
+
+def test_each_program_is_asked_for_with_its_own_concept(concepts) -> None:
+    """Concepts go round; a prompt describes the scores of its concept alone, and the header says which."""
+    model = ScriptedLLM(ANSWERS)
+    done = synthesize(TASK, model, count=3, concepts=concepts)
+    assert [concepts_of(program) for program in done.programs] == [("feet",), ("bill",), ("feet",)]
+    assert all(concepts.bound(program) for program in done.programs)
+    first, second, _ = (prompt.user for prompt in model.prompts)
+    assert "scores[0]: claws" in first
+    assert "scores[1]: webs" in first
+    assert "bill" not in first
+    assert "scores[1]: a flat bill" in second
+    assert "a lake" not in first + second
