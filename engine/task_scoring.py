@@ -18,8 +18,8 @@ class ScoringSpec(TaskModel):
         concepts: a file of concepts; `concepts.yaml` beside the programs or in the run directory unless given, and
             where there is none the language model is asked for one.
         num_concepts: that it is asked for.
-        normalisation: `softmax` over the descriptions of a concept; `none` where the featurizer's scores are used as
-            they are.
+        normalisation: `softmax` over the descriptions of a concept; `min_max` to 0..1 over all images, a description at
+            a time; `none` where the featurizer's scores are used as they are.
         zero_shot: {class: prompt} of the baseline that takes the class whose prompt fits best; "an image of <class>"
             for classes that are not named.
         group_prompts: {prompt: class} of the baseline whose prompts name groups too; none unless given.
@@ -29,6 +29,6 @@ class ScoringSpec(TaskModel):
     options: dict[str, str | int | float | bool | None] = {}  # noqa: RUF012 - pydantic gives each its own
     concepts: str | None = None
     num_concepts: Annotated[int, Field(ge=1, le=100)] = 10
-    normalisation: Literal["softmax", "none"] = "softmax"
+    normalisation: Literal["softmax", "min_max", "none"] = "softmax"
     zero_shot: dict[str, str] = {}  # noqa: RUF012
     group_prompts: dict[str, str] = {}  # noqa: RUF012

@@ -35,13 +35,16 @@ class Texts:
 
     Attributes:
         concepts: the descriptions of each concept, in the order of the scores.
-        normalisation: `softmax` over the descriptions of a concept, or `none` for the featurizer's own scale.
+        normalisation: `softmax` over the descriptions of a concept; `min_max` to 0..1 over all rows, a description at a
+            time; `none` for the featurizer's own scale.
         baselines: {name: (prompt, class) pairs}; the class of the prompt that fits best is the baseline's answer.
+        ranges: with `min_max`, least and largest score of each description, in the order of the descriptions.
     """
 
     concepts: tuple[tuple[str, ...], ...]
-    normalisation: Literal["softmax", "none"]
+    normalisation: Literal["softmax", "min_max", "none"]
     baselines: dict[str, tuple[tuple[str, int], ...]]
+    ranges: tuple[tuple[float, float], ...] = ()
 
 
 class ScoreShard:
@@ -85,8 +88,7 @@ class ScoreShard:
         shard = Shard.from_json(item)
         table = read_table(embeddings_path(self._folder, shard.key, self._embeddings))
         good = table.column("embedding").is_valid().to_numpy()
-        kept = table.column("embedding").combine_chunks().filter(pa.array(good))
-        halves = kept.flatten().to_numpy().astype(np.float16).reshape(len(kept), -1)
+        halves = _embeddings(table)
         columns = {name: table.column(name) for name in ("id", "image", "fault")}
         columns["scores"] = _spread(self._scores(halves.astype(np.float32)), good)
         columns["embedding"] = _spread([b64encode(row.tobytes()).decode() for row in halves], good)
@@ -109,6 +111,12 @@ class ScoreShard:
                 scores = np.exp(scores - scores.max(axis=1, keepdims=True))
                 scores /= scores.sum(axis=1, keepdims=True)
             parts.append(scores)
+        if self._texts.normalisation == "min_max":
+            low, high = np.array(self._texts.ranges).T
+            # A description that fits all rows alike says nothing: all are in the middle.
+            wide = np.where(high > low, high - low, 1.0)
+            scaled = np.clip((np.concatenate(parts, axis=1) - low) / wide, 0, 1)
+            parts = [np.where(high > low, scaled, 0.5)]
         return [json.dumps(row) for row in np.concatenate(parts, axis=1).round(_DECIMALS).tolist()]
 
     def _answers(
@@ -133,6 +141,35 @@ class ScoreShard:
         if read.num_rows != table.num_rows:
             raise InputError(f"shard {shard.key}: {table.num_rows} rows were embedded, {read.num_rows} are there")
         return pa.table(texts | {name: read.column(name) for name in names})
+
+
+class RangeShard:
+    """Step: find least and largest score of each description in one shard; writes nothing."""
+
+    def __init__(
+        self, *, folder: str, embeddings: str, featurizer: FeaturizerSpec, descriptions: Sequence[str]
+    ) -> None:
+        self._folder = folder_of(folder)
+        self._embeddings = embeddings
+        self._featurizer = featurizer.make()
+        self._descriptions = tuple(descriptions)
+
+    def __call__(self, item: str) -> bytes:
+        """Look at shard `item`, a Shard as JSON; returns JSON [[low, high] of each description], [] without a row."""
+        shard = Shard.from_json(item)
+        rows = _embeddings(read_table(embeddings_path(self._folder, shard.key, self._embeddings)))
+        if not len(rows):
+            return b"[]"
+        scores = self._featurizer.scores(rows.astype(np.float32), self._descriptions).astype(np.float64)
+        return json.dumps(np.stack([scores.min(axis=0), scores.max(axis=0)], axis=1).tolist()).encode()
+
+
+def _embeddings(table: pa.Table) -> npt.NDArray[np.float16]:
+    """Return the embeddings of the rows that have one."""
+    kept = table.column("embedding").combine_chunks().drop_null()
+    if not len(kept):
+        return np.zeros((0, 0), np.float16)
+    return np.asarray(kept.flatten().to_numpy(zero_copy_only=False), np.float16).reshape(len(kept), -1)
 
 
 def scored_path(folder: Folder, shard_key: str, digest: str) -> Folder:

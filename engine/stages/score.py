@@ -7,9 +7,13 @@ and read by the evaluation alone.
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
+
+import numpy as np
 
 from engine.errors import ConfigError
 from engine.stages.context import Context
@@ -23,9 +27,10 @@ from engine.task_parts import Columns, DataSpec
 from operators.corpus.files import common_folder
 from operators.corpus.plan import Shard, plan_shards
 from operators.embed import EmbedShard, embeddings_path
+from operators.errors import InputError
 from operators.featurizer import FeaturizerSpec
 from operators.rows import SplitRule
-from operators.score import ScoreShard, Texts, scored_path
+from operators.score import RangeShard, ScoreShard, Texts, scored_path
 from operators.storage import Folder, map_files, names_in, read_table
 
 ZERO_SHOT, GROUP_PROMPTS = "zero_shot", "group_prompts"
@@ -70,7 +75,7 @@ def score(ctx: Context) -> LabelingTask:
     embeddings = digest_of("embeddings", 1, spec.identity(), column, task.columns.id)
     how = [texts.concepts, texts.normalisation, texts.baselines]
     split = [rule.column, rule.train_values, rule.test_values, rule.fraction]
-    scored = digest_of("scored", 1, embeddings, how, split, copied)
+    asked = digest_of("scored", 1, embeddings, how, split, copied)
     keys = [shard.key for shard in shards]
     inputs = Inputs(
         stage="score",
@@ -79,24 +84,34 @@ def score(ctx: Context) -> LabelingTask:
             Input(name="the images", value=keys),
             given("`scoring.featurizer`", spec.identity()),
             given("the concepts", how),
-            Input(name="the split or the columns of gold and groups", value=scored),
+            Input(name="the split or the columns of gold and groups", value=asked),
         ),
     )
-    paths = [scored_path(folder, key, scored) for key in keys]
-    unscored = _lacking(shards, paths)
-    if ctx.reuse(inputs, complete=not unscored) is None:
+
+    def places(name: str) -> list[Folder]:
+        return [scored_path(folder, key, name) for key in keys]
+
+    known = ctx.run.record("score")
+    scored = "" if known is None else known.result["scored"]
+    if ctx.reuse(inputs, complete=bool(scored) and not _lacking(shards, places(scored))) is None:
         embedded = [embeddings_path(folder, key, embeddings) for key in keys]
-        unembedded = [shard for shard in _lacking(shards, embedded) if shard in unscored]
-        args = {"folder": str(folder), "id_column": task.columns.id, "featurizer": spec}
-        _stream(ctx, unembedded, EmbedShard, args | {"column": column, "digest": embeddings})
+        unembedded = _lacking(shards, embedded)
+        args = {"folder": str(folder), "featurizer": spec}
+        ids = {"id_column": task.columns.id}
+        _stream(ctx, unembedded, EmbedShard, args | ids | {"column": column, "digest": embeddings})
+        if texts.normalisation == "min_max":
+            texts = replace(texts, ranges=_ranges(ctx, shards, args | {"embeddings": embeddings}, texts))
+        scored = digest_of("ranged", 1, asked, texts.ranges) if texts.ranges else asked
+        unscored = _lacking(shards, places(scored))
         more = {"embeddings": embeddings, "texts": texts, "split": rule, "copied": copied, "digest": scored}
-        _stream(ctx, unscored, ScoreShard, args | more)
+        _stream(ctx, unscored, ScoreShard, args | ids | more)
         keep_only(folder / "embeddings", embedded)
-        keep_only(folder / "scored", paths)
-        first = next(read_table(p, [EMBEDDING]).column(EMBEDDING) for p in embedded if _any_embedding(p))
-        ctx.run.note(embedding_width=len(first.drop_null()[0]))
+        keep_only(folder / "scored", places(scored))
+        ctx.run.note(embedding_width=_width(embedded))
         scope = f"{len(unembedded)} of {len(shards)} shards embedded, {len(unscored)} scored"
-        ctx.finish(inputs, since=start, rows=sum(s.num_rows for s in unscored), result={}, scope=scope)
+        rows = sum(s.num_rows for s in unscored)
+        ctx.finish(inputs, since=start, rows=rows, result={"scored": scored}, scope=scope)
+    paths = places(scored)
     _tell_faults(ctx, paths)
     data = DataSpec(
         source=tuple(str(path) for path in paths),
@@ -176,9 +191,32 @@ def _lacking(shards: list[Shard], paths: list[Folder]) -> list[Shard]:
     return [shard for shard, path in zip(shards, paths, strict=True) if path.name not in present]
 
 
-def _any_embedding(path: Folder) -> bool:
-    column = read_table(path, [EMBEDDING]).column(EMBEDDING)
-    return bool(column.null_count < len(column))
+def _ranges(
+    ctx: Context, shards: list[Shard], args: Mapping[str, object], texts: Texts
+) -> tuple[tuple[float, float], ...]:
+    """Find least and largest score of each description over all shards; a monoid, so in whatever order they come."""
+    descriptions = tuple(text for concept in texts.concepts for text in concept)
+    low, high = np.full(len(descriptions), np.inf), np.full(len(descriptions), -np.inf)
+    items = [shard.to_json() for shard in shards]
+    more = dict(args) | {"descriptions": descriptions}
+    for told in ctx.stream("score", items, RangeShard, step_args=more, stateful=True, gpus=True):
+        for place, (least, largest) in enumerate(json.loads(told)):
+            low[place], high[place] = min(low[place], least), max(high[place], largest)
+    return tuple(zip(low.tolist(), high.tolist(), strict=True))
+
+
+def _width(paths: list[Folder]) -> int:
+    """Return the length of the embeddings.
+
+    Raises:
+        InputError: not one image could be read.
+    """
+    for path in paths:
+        column = read_table(path, [EMBEDDING]).column(EMBEDDING).drop_null()
+        if len(column):
+            return len(column[0])
+    reason = read_table(paths[0], ["image", "fault"]).slice(0, 1).to_pylist()[0]
+    raise InputError(f"none of the images could be read; the first, {reason['image']}: {reason['fault']}")
 
 
 def _tell_faults(ctx: Context, paths: list[Folder]) -> None:

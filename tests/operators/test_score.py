@@ -17,7 +17,7 @@ from operators.embed import EmbedShard
 from operators.errors import InputError
 from operators.featurizer import FeaturizerSpec
 from operators.rows import SplitRule
-from operators.score import ScoreShard, Texts, scored_path
+from operators.score import RangeShard, ScoreShard, Texts, scored_path
 
 SOURCE = """
 import numpy as np
@@ -124,3 +124,18 @@ def test_a_split_column_is_heeded_and_checked(tmp_path, spec):
     other = SplitRule(column="part", train_values=("0",), test_values=("2",), fraction=0.0)
     with pytest.raises(InputError, match="row 1: '1' in the split column"):
         scored(shards, tmp_path / "other", spec, split=other)
+
+
+def test_min_max_is_over_all_shards(tmp_path, spec):
+    """Least and largest of each shard add up to those of the corpus, and scores are scaled by them."""
+    contents = {"a/1.png": b"1", "a/2.png": b"3", "b/3.png": b"x", "b/4.png": b"y", "c/5.png": b"5"}
+    shards = folder(tmp_path, contents)
+    run = tmp_path / "run"
+    scored(shards, run, spec)
+    step = RangeShard(folder=str(run), embeddings="e", featurizer=spec, descriptions=["1", "0"])
+    told = [json.loads(step(shard.to_json())) for shard in shards]
+    assert told == [[[1, 3], [0, 0]], [], [[5, 5], [0, 0]]]
+    texts = Texts(concepts=(("1", "0"),), normalisation="min_max", baselines={}, ranges=((1.0, 5.0), (0.0, 0.0)))
+    _, table = scored(shards, tmp_path / "other", spec, texts=texts)
+    values = [value and json.loads(value) for value in table.column("scores").to_pylist()]
+    assert values == [[0, 0.5], [0.5, 0.5], None, None, [1, 0.5]]
