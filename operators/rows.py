@@ -140,7 +140,7 @@ class IndexShard:
                 f"{shard.place(row)}: no id in column {self._id!r}; every row needs one, "
                 "or leave `columns.id` out to number the rows"
             )
-        return table, test_rows(table, shard, self._split)
+        return table, on_test_side(table, shard, self._split)
 
     def _write(self, shard: Shard, table: pa.Table, is_test: npt.NDArray[np.bool_]) -> None:
         texts = table.column("text")
@@ -183,7 +183,7 @@ def text_hash(text: str | None) -> float:
     return int.from_bytes(digest[:8], "big") / 2**64
 
 
-def test_rows(table: pa.Table, shard: Shard, rule: SplitRule) -> npt.NDArray[np.bool_]:
+def on_test_side(table: pa.Table, shard: Shard, rule: SplitRule) -> npt.NDArray[np.bool_]:
     """Say which rows of a shard are test rows.
 
     Args:

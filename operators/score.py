@@ -23,7 +23,7 @@ from operators.corpus.records import Fields
 from operators.embed import embeddings_path
 from operators.errors import InputError
 from operators.featurizer import FeaturizerSpec
-from operators.rows import SplitRule, test_rows
+from operators.rows import SplitRule, on_test_side
 from operators.storage import Folder, folder_of, read_table
 
 _DECIMALS = 5
@@ -95,7 +95,7 @@ class ScoreShard:
         for name, prompts in self._texts.baselines.items():
             columns[name] = self._answers(halves.astype(np.float32), prompts, good)
         others = self._others(shard, table)
-        columns["split"] = pa.array(np.where(test_rows(others, shard, self._split), "test", "train").tolist())
+        columns["split"] = pa.array(np.where(on_test_side(others, shard, self._split), "test", "train").tolist())
         columns |= {new: others.column(old) for new, old in self._copied.items()}
         commit_table(scored_path(self._folder, shard.key, self._digest), pa.table(columns))
         faults = [[row["image"], row["fault"]] for row in table.select(["image", "fault"]).to_pylist() if row["fault"]]
