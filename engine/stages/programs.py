@@ -100,6 +100,8 @@ def collect(ctx: Context, corpus: Corpus | None = None) -> ProgramSet:
             "`alchemist programs enable` takes one back into use"
         )
     if ctx.concepts is not None:
+        # Votes are kept under what runs; people's files are told by what stands in them.
+        ctx.run.note(unbound={program.name: program.digest for program in programs})
         programs, unbound = ctx.concepts.bound_all(programs)
         rejected |= unbound
     limits = limits_of(ctx.task)

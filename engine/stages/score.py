@@ -92,7 +92,7 @@ def score(ctx: Context) -> LabelingTask:
         return [scored_path(folder, key, name) for key in keys]
 
     known = ctx.run.record("score")
-    scored = "" if known is None else known.result["scored"]
+    scored = "" if known is None else known.result.get("scored", "")
     if ctx.reuse(inputs, complete=bool(scored) and not _lacking(shards, places(scored))) is None:
         embedded = [embeddings_path(folder, key, embeddings) for key in keys]
         unembedded = _lacking(shards, embedded)
