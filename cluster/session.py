@@ -49,12 +49,14 @@ class Session:
         num_nodes: nodes that are up.
         node_memory_bytes: of each of them, what Ray lends to actors that state their memory.
         local: whether the cluster was started for this session and ends with it.
+        num_gpus: of all nodes that are up.
     """
 
     num_cpus: int
     num_nodes: int
     node_memory_bytes: tuple[int, ...]
     local: bool
+    num_gpus: int = 0
 
     def now(self) -> Session:
         """The same connection with the nodes that are up now: some may have joined or been lost."""
@@ -102,6 +104,7 @@ def _look(*, local: bool) -> Session:
         num_nodes=len(nodes),
         node_memory_bytes=tuple(int(resources.get("memory", 0)) for resources in nodes),
         local=local,
+        num_gpus=int(sum(resources.get("GPU", 0) for resources in nodes)),
     )
 
 

@@ -12,20 +12,21 @@ from typing import Any
 import pyarrow as pa
 
 from engine.doctor import versions
-from engine.errors import ConfigError
 from engine.reporting.report import Report
 from engine.stages.admission import admit
 from engine.stages.annotate import annotate
 from engine.stages.context import Context
-from engine.stages.corpus import index
+from engine.stages.corpus import index, with_memory
 from engine.stages.distill import distill, predict
 from engine.stages.evaluate import evaluate
 from engine.stages.fit import fit
+from engine.stages.image_baselines import compare
 from engine.stages.label import label
 from engine.stages.predictions import predict_files
 from engine.stages.programs import collect
 from engine.stages.report import report
 from engine.stages.report_parts import Parts
+from engine.stages.score import score
 from engine.stages.stream import Silent, Watch
 from engine.stages.votes import apply
 from engine.storage import place_shards, shards_of
@@ -34,6 +35,7 @@ from engine.task import LabelingTask
 from operators.storage import map_files, read_table
 
 STAGES = (
+    "score",
     "index",
     "synthesis",
     "admission",
@@ -46,7 +48,7 @@ STAGES = (
     "evaluate",
     "report",
 )
-"""In the order they run; `run(until=...)` takes one of these."""
+"""In the order they run; `run(until=...)` takes one of these. `score` is for images alone."""
 
 UNFINISHED = 4
 """Exit code of a run that finished without programs that were quarantined, or parts of the corpus that were skipped."""
@@ -142,7 +144,7 @@ def run(
         )
         directory.shards = place_shards(directory, storage or task.storage)
         if data is not None:
-            ctx.task = _with_memory(ctx, data)
+            ctx.task = with_memory(ctx, data)
         directory.note(task=ctx.task.model_dump(mode="json"))
         return _stages(ctx, until)
 
@@ -162,6 +164,10 @@ def _stages(ctx: Context, until: str) -> RunResult:
             warnings=tuple(ctx.warnings),
         )
 
+    if ctx.task.modality == "image":
+        ctx.task = score(ctx)
+    if until == "score":
+        return result()
     corpus = index(ctx)
     skipped = corpus.skipped
     if until == "index":
@@ -195,6 +201,8 @@ def _stages(ctx: Context, until: str) -> RunResult:
     if until == "predict":
         return result()
     evaluation = evaluate(ctx, corpus, voted, models, predictions=predictions, annotated=annotated)
+    if ctx.concepts is not None:
+        compare(ctx, evaluation, models)
     if until == "evaluate":
         return result()
     parts = Parts(
@@ -236,13 +244,3 @@ def predict_corpus(
         watch=watch or Silent(),
         storage=storage,
     )
-
-
-def _with_memory(ctx: Context, data: Any) -> LabelingTask:
-    from operators.corpus.memory import to_parquet
-
-    if ctx.task.data.train:
-        raise ConfigError("rows in memory stand for `data.source`, and this task names `data.train`")
-    ctx.session()
-    paths = to_parquet(data, ctx.run.shards / "input")
-    return ctx.task.model_copy(update={"data": ctx.task.data.model_copy(update={"source": tuple(paths)})})

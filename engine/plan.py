@@ -8,6 +8,7 @@ from typing import Any
 from engine.prices import list_price
 from engine.stages.admission import measured_speed
 from engine.stages.corpus import plan
+from engine.stages.score import plan_images
 from engine.task import LabelingTask
 
 
@@ -25,7 +26,7 @@ def make_plan(task: LabelingTask, *, out: str | Path | None = None) -> dict[str,
     """
     from engine.synthesis.estimates import annotator_estimate, direct_labeling_estimate, estimate
 
-    shards = plan(task)
+    shards = plan_images(task) if task.modality == "image" else plan(task)
     asked = estimate(task)
     num_bytes = sum(piece.num_bytes for shard in shards for piece in shard.pieces)
     rows = sum(shard.num_rows for shard in shards)

@@ -28,6 +28,7 @@ from engine.task_parts import (
     ShardSpec,
     TaskModel,
 )
+from engine.task_scoring import ScoringSpec
 from operators.schema import MAX_CLASSES
 
 
@@ -46,7 +47,7 @@ class LabelingTask(TaskModel):
     """
 
     name: Name
-    modality: Literal["text", "record"] = "text"
+    modality: Literal["text", "record", "image"] = "text"
     data: DataSpec
     columns: Columns = Columns()
     classes: Annotated[tuple[ClassSpec, ...], Field(min_length=2, max_length=MAX_CLASSES)]
@@ -56,6 +57,7 @@ class LabelingTask(TaskModel):
     class_balance: Literal["estimate"] | dict[str, float] = "estimate"
     programs: ProgramsSpec = ProgramsSpec()
     language_model: LanguageModelSpec | None = None
+    scoring: ScoringSpec = ScoringSpec()
     synthesis: SynthesisSpec = SynthesisSpec()
     budget: Budget = Budget()
     annotate: AnnotateSpec = AnnotateSpec()
@@ -97,6 +99,7 @@ class LabelingTask(TaskModel):
                 f"({why_unknown(self.language_model)}); give the price, or a budget in tokens"
             )
         self._check_fields()
+        self._check_images()
         self._check_knowledge_model()
         return self
 
@@ -110,6 +113,25 @@ class LabelingTask(TaskModel):
         secret = [name for name in (columns.gold, columns.group) if name in columns.fields]
         if secret:
             raise ValueError(f"{secret[0]!r} is read by the evaluation alone, so it cannot be among `columns.fields`")
+
+    def _check_images(self) -> None:
+        if self.modality != "image":
+            if self.columns.image is not None:
+                raise ValueError(f"`columns.image` goes with `modality: image`, got `modality: {self.modality}`")
+            return
+        # A file's name may give its class away, so nobody reads it: neither a model that labels nor one that writes.
+        for key, wanted in (
+            ("synthesis.show_rows", self.synthesis.show_rows),
+            ("annotate", self.annotate.wanted),
+            ("label_model.gold", self.label_model.gold),
+            ("end_model.encoder", self.end_model.encoder),
+        ):
+            if wanted:
+                raise ValueError(f"`{key}` is for texts and records; leave it out with `modality: image`")
+        known, named = self.class_names, (*self.scoring.zero_shot, *self.scoring.group_prompts.values())
+        unknown = [name for name in named if name not in known]
+        if unknown:
+            raise ValueError(f"`scoring` has a prompt for {unknown[0]!r}, which is no class; they are {list(known)}")
 
     def _check_knowledge_model(self) -> None:
         other = self.synthesis.knowledge_model

@@ -84,12 +84,20 @@ def task_from(content: dict[str, Any], *, where: str, folder: Path) -> LabelingT
     if synthesis.encoder is not None and (folder / synthesis.encoder).is_dir():
         synthesis = synthesis.model_copy(update={"encoder": resolve(synthesis.encoder, folder)})
     gold = tuple(resolve(p, folder) for p in task.label_model.gold)
+    scoring = task.scoring
+    if scoring.concepts is not None:
+        scoring = scoring.model_copy(update={"concepts": resolve(scoring.concepts, folder)})
+    beside = {
+        k: resolve(v, folder) for k, v in scoring.options.items() if isinstance(v, str) and (folder / v).is_file()
+    }
+    scoring = scoring.model_copy(update={"options": scoring.options | beside})
     changes = {
         "data": task.data.model_copy(update=data),
         "programs": programs,
         "synthesis": synthesis,
         "label_model": task.label_model.model_copy(update={"gold": gold}),
         "end_model": end_model,
+        "scoring": scoring,
         "storage": None if task.storage is None else resolve(task.storage, folder),
     }
     return task.model_copy(update=changes)

@@ -71,10 +71,12 @@ class Columns(TaskModel):
     Attributes:
         fields: with `modality: record`, what programs are given of a row: a list of columns, or {column: its type and
             meaning in words, for the prompt}.
+        image: with `modality: image`, a table's column of paths, URLs or encoded images; none for a folder of them.
     """
 
     text: str = "text"
     fields: Annotated[dict[str, str], BeforeValidator(_as_meanings)] = {}
+    image: str | None = None
     id: str | None = None
     gold: str | None = None
     group: str | None = None

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -67,7 +67,7 @@ class LinearModel:
         config = {
             "format": FORMAT,
             "kind": "linear",
-            "features": asdict(self.features),
+            "features": self.features.to_json(),
             "class_names": list(self.class_names),
             **self.extra,
         }

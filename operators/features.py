@@ -5,14 +5,16 @@ Hashing needs no vocabulary, so that shards are featurized apart and a text gets
 
 from __future__ import annotations
 
+from base64 import b64decode
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
+from operators.errors import InputError
 from operators.schema import Counts, Floats
 
 Sparse = Any
@@ -24,24 +26,33 @@ class FeatureSpec:
     """How a text becomes features.
 
     Attributes:
-        kind: words and their sequences hashed into buckets, or an encoder's embedding.
+        kind: words and their sequences hashed into buckets, an encoder's embedding, or an embedding that was made
+            before and stands in the place of the text (float16 as base64).
         encoder: folder or hub name of the encoder.
         num_features_log2: 2 to this many buckets.
         max_ngram: longest sequence of words.
+        width: of embeddings that were made before; None for the other kinds.
     """
 
-    kind: Literal["hashed_ngrams", "encoder"] = "hashed_ngrams"
+    kind: Literal["hashed_ngrams", "encoder", "embedding"] = "hashed_ngrams"
     encoder: str | None = None
     num_features_log2: int = 18
     max_ngram: int = 2
+    width: int | None = None
 
     def __post_init__(self) -> None:
+        if (self.kind == "embedding") != (self.width is not None):
+            raise ValueError(f"a width goes with kind 'embedding' alone, got {self.kind!r} and {self.width!r}")
         if (self.kind == "encoder") != (self.encoder is not None):
             raise ValueError(f"an encoder is named for kind 'encoder' alone, got {self.kind!r} and {self.encoder!r}")
 
+    def to_json(self) -> dict[str, Any]:
+        """Write as JSON values; the width where there is one, as texts never had any."""
+        return {name: value for name, value in asdict(self).items() if name != "width" or value is not None}
+
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> FeatureSpec:
-        """Read what `dataclasses.asdict` made of one."""
+        """Read what `to_json` made of one."""
         return cls(**content)
 
 
@@ -70,6 +81,9 @@ class Featurizer:
             encoder = Encoder(spec.encoder)
             self.num_features = encoder.num_features
             self._transform = lambda texts: sp.csr_matrix(encoder.encode(texts))
+        elif spec.width is not None:
+            self.num_features = spec.width
+            self._transform = lambda rows: sp.csr_matrix(_embeddings(rows, self.num_features))
         else:
             self.num_features = 2**spec.num_features_log2
             self._transform = _hashed_ngrams(self.num_features, spec.max_ngram)
@@ -127,6 +141,26 @@ def unit_rows(features: Sparse) -> Sparse:
     lengths[lengths == 0] = 1.0
     features.data = (features.data / lengths[rows]).astype(np.float32)
     return features
+
+
+def _embeddings(rows: Sequence[str], width: int) -> npt.NDArray[np.float32]:
+    """Read embeddings from their texts; zeros for a row without one.
+
+    Raises:
+        InputError: a text is no embedding of this width.
+    """
+    out = np.zeros((len(rows), width), np.float32)
+    for place, row in enumerate(rows):
+        if not row:
+            continue
+        try:
+            out[place] = np.frombuffer(b64decode(row, validate=True), np.float16)
+        except ValueError as error:
+            raise InputError(
+                f"row {place} is no embedding of {width} numbers ({error}); this model was distilled from embeddings: "
+                "give it the files in `scored/` of a run, with `embedding` as the column of the text"
+            ) from error
+    return out
 
 
 def _hashed_ngrams(num_features: int, max_ngram: int) -> Callable[[Sequence[str]], Sparse]:

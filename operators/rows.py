@@ -140,7 +140,7 @@ class IndexShard:
                 f"{shard.place(row)}: no id in column {self._id!r}; every row needs one, "
                 "or leave `columns.id` out to number the rows"
             )
-        return table, _is_test(table, shard, self._split)
+        return table, on_test_side(table, shard, self._split)
 
     def _write(self, shard: Shard, table: pa.Table, is_test: npt.NDArray[np.bool_]) -> None:
         texts = table.column("text")
@@ -183,7 +183,17 @@ def text_hash(text: str | None) -> float:
     return int.from_bytes(digest[:8], "big") / 2**64
 
 
-def _is_test(table: pa.Table, shard: Shard, rule: SplitRule) -> npt.NDArray[np.bool_]:
+def on_test_side(table: pa.Table, shard: Shard, rule: SplitRule) -> npt.NDArray[np.bool_]:
+    """Say which rows of a shard are test rows.
+
+    Args:
+        table: with a column `text` for a rule by hash, else with the rule's column.
+        shard: where the rows stand.
+        rule: of the corpus.
+
+    Raises:
+        InputError: the split column holds a value that the rule does not name.
+    """
     if shard.split is not None:
         return np.full(table.num_rows, shard.split == "test")
     if rule.column is None:

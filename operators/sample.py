@@ -69,4 +69,5 @@ def _usable(shard: Shard, *, folder: Folder, digest: str, text: str | Fields, id
     rows = read_table(rows_path(folder, shard.key, digest), columns=["is_test", "null_text"])
     kept = ~(rows.column("is_test").to_numpy() | rows.column("null_text").to_numpy())
     texts = read_shard(shard, text=text, id=id_column).column("text").combine_chunks()
-    return texts.filter(pa.array(kept))
+    # A row that is seen by people may have nothing for programs: an image that cannot be read.
+    return texts.filter(pa.array(kept)).drop_null()

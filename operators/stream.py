@@ -54,6 +54,7 @@ def run_shards(
     stateful: bool = True,
     num_cpus: float = WORKER_CPUS,
     memory: int | None = None,
+    num_gpus: float = 0.0,
     no_progress_timeout_s: float = 300.0,
     on_result: Callable[[bytes], None] | None = None,
     on_done: Callable[[str, float], None] | None = None,
@@ -76,6 +77,7 @@ def run_shards(
             where it has a `close`.
         num_cpus: of a worker.
         memory: bytes of an actor, for placing it; None leaves memory out of account.
+        num_gpus: of a worker.
         no_progress_timeout_s: give up when for so long no item has finished.
         on_result: called with each result before it is yielded.
         on_done: called before that with the item and the seconds that its worker took.
@@ -105,7 +107,7 @@ def run_shards(
     with felt_interrupts(), _quiet_context(no_progress_timeout_s * together):
         rows = [{"item": item, "position": position} for position, item in enumerate(items)]
         dataset = ray.data.from_items(rows, override_num_blocks=-(-len(items) // together)).map_batches(
-            batch_size=None, batch_format="pyarrow", num_cpus=num_cpus, memory=memory, **how
+            batch_size=None, batch_format="pyarrow", num_cpus=num_cpus, num_gpus=num_gpus or None, memory=memory, **how
         )
         stream = iter(dataset.iter_batches(batch_size=None, batch_format="pyarrow"))
     with contextlib.closing(stream) as batches:

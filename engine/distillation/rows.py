@@ -11,7 +11,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import scipy.sparse as sp
 
-from operators.features import Sparse
+from engine.task_parts import EndModelSpec
+from operators.features import FeatureSpec, Sparse
 from operators.storage import Folder, map_files, read_metadata, read_table
 
 _LISTS = ("indices", "values", "soft_label")
@@ -33,6 +34,18 @@ class Rows:
     def num_rows(self) -> int:
         """Return n."""
         return int(self.soft.shape[0])
+
+
+def feature_spec(spec: EndModelSpec, *, embedding_width: int | None = None) -> FeatureSpec:
+    """Return what workers need of the spec to make features; of rows that were embedded before, their width."""
+    if embedding_width is not None:
+        return FeatureSpec(kind="embedding", width=embedding_width)
+    return FeatureSpec(
+        kind=spec.features,
+        encoder=spec.encoder,
+        num_features_log2=spec.num_features_log2,
+        max_ngram=spec.max_ngram,
+    )
 
 
 def read_rows(files: Sequence[Folder], *, num_features: int, num_classes: int) -> tuple[Rows, Rows]:

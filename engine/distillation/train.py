@@ -19,7 +19,7 @@ from engine.distillation.choice import Candidate
 from engine.distillation.groups import Alone
 from engine.distillation.job import Job, Trained, do_job
 from engine.distillation.ray_trainer import train_on_ray
-from engine.distillation.rows import feature_bytes, num_rows
+from engine.distillation.rows import feature_bytes, feature_spec, num_rows
 from engine.errors import EngineError
 from engine.task_parts import EndModelSpec
 from operators.commit import flush, no_room_named
@@ -94,6 +94,7 @@ def distill(
     out: Path,
     facts: Mapping[str, Any],
     shared: Folder | None = None,
+    features: FeatureSpec | None = None,
 ) -> Distillation:
     """Train a model on soft labels and commit its folder.
 
@@ -108,6 +109,7 @@ def distill(
         out: folder of the model; one that is there is replaced.
         facts: JSON values for config and model card, such as the task's name.
         shared: folder that all nodes reach, for checkpoints of Ray Train; the one that `out` is in unless told.
+        features: of the rows; those of the spec unless told.
 
     Raises:
         EngineError: there is no row to train on, or Ray Train failed.
@@ -118,7 +120,7 @@ def distill(
         raise EngineError(
             "no row to distill from: every training row is uncovered; add programs that vote on more rows"
         )
-    features = feature_spec(spec)
+    features = features or feature_spec(spec)
     trainer, workers, reason = choose_trainer(feature_files, spec)
     logger.info("distill: %d rows, trainer %s: %s", total, trainer, reason)
     job = Job(
@@ -154,16 +156,6 @@ def distill(
     _commit(done, trained, features=features, class_names=tuple(class_names), extra={"seed": seed, **facts})
     logger.info("distill: regularization %g, epoch %d, %.1f s", done.regularization, done.epoch, done.seconds)
     return done
-
-
-def feature_spec(spec: EndModelSpec) -> FeatureSpec:
-    """Return what workers need of the spec to make features."""
-    return FeatureSpec(
-        kind=spec.features,
-        encoder=spec.encoder,
-        num_features_log2=spec.num_features_log2,
-        max_ngram=spec.max_ngram,
-    )
 
 
 def choose_trainer(feature_files: Sequence[Folder], spec: EndModelSpec) -> tuple[str, int, str]:

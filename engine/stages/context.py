@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cluster.session import Session, connect
 from engine.stages.inputs import Inputs, changes
@@ -19,6 +19,9 @@ from engine.stages.stream import Stream, Watch, num_actors
 from engine.store import RunDirectory, StageRecord, StageStatus
 from engine.task import LabelingTask
 from operators.corpus.plan import Shard
+
+if TYPE_CHECKING:
+    from engine.synthesis.concepts import Concepts
 
 logger = logging.getLogger(__name__)
 
@@ -43,6 +46,7 @@ class Context:
         reasons: {stage: why it was computed and how much of it, or that it was reused}.
         warnings: what the user must know and the report repeats.
         versions: of what may change a result; noted when something is computed.
+        concepts: that rows were scored by; None for texts and records.
     """
 
     task: LabelingTask
@@ -55,6 +59,7 @@ class Context:
     reasons: dict[str, str] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
     versions: Mapping[str, str] = field(default_factory=dict)
+    concepts: Concepts | None = None
     _session: Session | None = None
     _causes: dict[str, list[str]] = field(default_factory=dict)
     _resumed: set[str] = field(default_factory=set)
@@ -75,6 +80,7 @@ class Context:
         slowest_item_s: float = 0.0,
         memory_bytes: int | None = None,
         stateful: bool = False,
+        gpus: bool = False,
     ) -> Iterator[bytes]:
         """Run a step over items on the cluster, and show how far it is.
 
@@ -86,12 +92,16 @@ class Context:
             slowest_item_s: the longest that one item may rightly take; no progress is a fault only after that.
             memory_bytes: that an actor may need at worst; Ray places no more actors than fit.
             stateful: whether the step needs an actor of its own; see `run_shards`.
+            gpus: whether each actor takes a GPU, where the cluster has any.
         """
         if not items:
             return
         # As it is now: the cluster may have grown or shrunk since the stage before.
         session = self.session().now()
         actors = num_actors(session.num_cpus, len(items))
+        on_gpus = gpus and session.num_gpus > 0
+        if on_gpus:
+            actors = min(session.num_gpus, len(items))
         if memory_bytes is not None:
             actors, memory_bytes = self._fitting(stage, session, actors, memory_bytes)
         stream = Stream(stage=stage, run=self.run.path.name, watch=self.watch, session=session, shards=self.shards)
@@ -103,6 +113,7 @@ class Context:
             patience_s=max(_PATIENCE_S, slowest_item_s),
             memory_bytes=memory_bytes,
             stateful=stateful,
+            num_gpus=float(on_gpus),
         )
 
     def _fitting(self, stage: str, session: Session, actors: int, memory_bytes: int) -> tuple[int, int]:

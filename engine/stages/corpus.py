@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from engine.errors import ConfigError
 from engine.stages.context import Context
@@ -94,6 +95,17 @@ def _refuse_overlap(shards: Sequence[Shard]) -> None:
             f"{both[0]} is both in `data.train` and in `data.test` ({len(both)} files are); the model would be tested "
             "on rows that it was trained on. Name each file once"
         )
+
+
+def with_memory(ctx: Context, data: Any) -> LabelingTask:
+    """Write rows in memory beside the shard files, and return the task over them."""
+    from operators.corpus.memory import to_parquet
+
+    if ctx.task.data.train:
+        raise ConfigError("rows in memory stand for `data.source`, and this task names `data.train`")
+    ctx.session()
+    paths = to_parquet(data, ctx.run.shards / "input")
+    return ctx.task.model_copy(update={"data": ctx.task.data.model_copy(update={"source": tuple(paths)})})
 
 
 def index(ctx: Context) -> Corpus:

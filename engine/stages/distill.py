@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from engine.distillation.rows import feature_spec
 from engine.stages.context import Context
 from engine.stages.corpus import Corpus
 from engine.stages.inputs import Input, Inputs, given
-from engine.stages.rows import text_key, text_of
+from engine.stages.rows import distilled_from, text_key
 from engine.storage import for_workers, keep_only
 from engine.store import digest_of
 from engine.task import LabelingTask
-from operators.features import FeatureSpec
 from operators.featurize import FeaturizeShard, features_path
 from operators.predict import PredictShard, predictions_path
 from operators.storage import names_in
@@ -48,13 +48,9 @@ def distill(ctx: Context, corpus: Corpus, labels: str) -> Distilled:
     task, folder = ctx.task, ctx.run.shards
     model = ctx.run.path / "model"
     spec = task.end_model
-    settings = FeatureSpec(
-        kind=spec.features,
-        encoder=spec.encoder,
-        num_features_log2=spec.num_features_log2,
-        max_ngram=spec.max_ngram,
-    )
-    features = digest_of("features", 1, labels, text_key(task), asdict(settings))
+    width = ctx.run.noted("embedding_width") if task.modality == "image" else None
+    settings = feature_spec(spec, embedding_width=width)
+    features = digest_of("features", 1, labels, text_key(task), settings.to_json())
     facts = {"task": task.name, "instruction": task.instruction}
     knobs = {f"`end_model.{key}`": value for key, value in spec.model_dump().items()}
     inputs = Inputs(
@@ -87,7 +83,7 @@ def distill(ctx: Context, corpus: Corpus, labels: str) -> Distilled:
         args = {
             "folder": str(folder),
             "labels": labels,
-            "text": text_of(task),
+            "text": distilled_from(task),
             "id_column": task.columns.id,
             "features": settings,
             "digest": features,
@@ -115,6 +111,7 @@ def distill(ctx: Context, corpus: Corpus, labels: str) -> Distilled:
             out=model,
             facts=facts,
             shared=folder,
+            features=settings,
         )
         keep_only(folder / "features", paths)
         record = ctx.finish(inputs, since=start, rows=done.num_rows, result=done.to_json())
@@ -141,7 +138,7 @@ def predict(ctx: Context, corpus: Corpus, model: Distilled) -> str:
     args = {
         "model": for_workers(ctx.run, model.folder, digest=model.digest, names=MODEL_FILES),
         "folder": str(ctx.run.shards),
-        "text": text_of(ctx.task),
+        "text": distilled_from(ctx.task),
         "id_column": ctx.task.columns.id,
         "digest": name,
     }

@@ -123,6 +123,10 @@ def text_of(entry: Entry) -> str:
 
 def _entry(library: Library, program: Program, known: _Known) -> Entry:
     key = program_key(library.task, program.digest)
+    if library.task.modality == "image":
+        # What ran is the program bound to its concepts; the run says under which key, if the file is the same.
+        same = library.content.get("unbound", {}).get(program.name) == program.digest
+        key = library.content.get("programs", {}).get(program.name, "") if same else ""
     trial, figures = known.trials.get(key), known.figures.get(key, {})
     return Entry(
         name=program.name,

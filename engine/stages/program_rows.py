@@ -38,9 +38,11 @@ def voted_rows(library: Library, entry: Entry, *, count: int) -> Mapping[str, tu
     Plans the corpus, which reads text files once.
 
     Raises:
-        ConfigError: the run has no votes of this program.
+        ConfigError: the run has no votes of this program, or its rows are images.
         InputError: the corpus cannot be read.
     """
+    if library.task.modality == "image":
+        raise ConfigError("rows are shown of texts and records; for images see the report and `scored/` of the run")
     key = "" if entry.digest is None else program_key(library.task, entry.digest)
     store, skipped = VoteStore(library.shards), dict[str, str]()
     shards = plan(library.task, skipped=skipped if library.task.data.on_bad_shard == "skip" else None)

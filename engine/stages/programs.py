@@ -12,7 +12,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from engine.errors import ConfigError, ProgramRejected
 from engine.stages.context import Context
@@ -23,9 +23,6 @@ from engine.stages.trials import SampleTrial, limits_of, program_key
 from engine.synthesis.programs import Program, load_folder, write
 from engine.task import LabelingTask
 from operators.sandbox.pool import Limits, Sandbox
-
-if TYPE_CHECKING:
-    from engine.synthesis.outcome import Synthesis
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,6 +99,11 @@ def collect(ctx: Context, corpus: Corpus | None = None) -> ProgramSet:
             f"{folder}: every program that can be used is disabled ({', '.join(disabled)}); "
             "`alchemist programs enable` takes one back into use"
         )
+    if ctx.concepts is not None:
+        # Votes are kept under what runs; people's files are told by what stands in them.
+        ctx.run.note(unbound={program.name: program.digest for program in programs})
+        programs, unbound = ctx.concepts.bound_all(programs)
+        rejected |= unbound
     limits = limits_of(ctx.task)
     with Sandbox([p.source for p in programs], num_classes=ctx.task.num_classes, limits=limits) as sandbox:
         outcome = sandbox.run([], seed=0)
@@ -187,6 +189,7 @@ def _written(ctx: Context, folder: Path, corpus: Corpus | None) -> dict[str, lis
                 count=task.programs.count,
                 knowledge=knowledge,
                 trial=trial,
+                concepts=ctx.concepts,
                 on_answer=lambda _: ctx.watch.advance("synthesis"),
             )
     ctx.reuse(inputs, complete=False)
@@ -198,7 +201,7 @@ def _written(ctx: Context, folder: Path, corpus: Corpus | None) -> dict[str, lis
     if not done.programs:
         raise ProgramRejected(", ".join(rejected), tuple(r for reasons in rejected.values() for r in reasons))
     scope = f"{len(done.programs)} programs"
-    result = {"rejected": rejected, "figures": figures(done)}
+    result = {"rejected": rejected, "figures": {**done.counts(), "stop": done.stop}}
     ctx.finish(inputs, since=start, rows=None, result=result, scope=scope)
     ctx.run.note(writing_programs=False)
     return rejected
@@ -222,14 +225,11 @@ def _inputs(ctx: Context, corpus: Corpus | None) -> Inputs:
     if spec is not None:
         names = ("provider", "model", "base_url", "temperature", "max_output_tokens")
         settings |= {f"`language_model.{name}`": getattr(spec, name) for name in names}
-    value = [list(settings.values()), state(ctx, corpus)]
+    value: list[object] = [list(settings.values()), state(ctx, corpus)]
+    if ctx.concepts is not None:
+        value.append([concept.model_dump() for concept in ctx.concepts.used])
     part = Input(name="what is asked for", value=value, settings=settings)
     return Inputs(stage="synthesis", version=(2,), parts=(part,))
-
-
-def figures(done: Synthesis) -> dict[str, Any]:
-    """Say what was asked and what came of it, as the record of the run and the report have it."""
-    return {**done.counts(), "stop": done.stop}
 
 
 def _replace(ctx: Context, programs: Sequence[Program], folder: Path) -> None:

@@ -5,19 +5,27 @@ from __future__ import annotations
 from engine.task import LabelingTask
 from operators.corpus.records import Fields, columns_of
 
+SCORES, EMBEDDING, _IMAGE = "scores", "embedding", "image"
+"""Columns of images that were scored; `operators.score` writes them."""
+
 
 def text_of(task: LabelingTask) -> str | Fields:
     """Return where a row's text comes from: its column; for records without one, "column: value" lines."""
     if task.modality == "record" and "text" not in task.columns.model_fields_set:
         return Fields(columns=tuple(task.columns.fields))
-    return task.columns.text
+    return _IMAGE if task.modality == "image" else task.columns.text
 
 
 def seen_by_programs(task: LabelingTask) -> str | Fields:
     """Return where what programs get comes from; records travel as JSON."""
     if task.modality == "record":
         return Fields(columns=tuple(task.columns.fields), as_json=True)
-    return task.columns.text
+    return SCORES if task.modality == "image" else task.columns.text
+
+
+def distilled_from(task: LabelingTask) -> str | Fields:
+    """Return where what the distilled model reads comes from; of an image its embedding, written as text."""
+    return EMBEDDING if task.modality == "image" else text_of(task)
 
 
 def columns_read(task: LabelingTask) -> tuple[str, ...]:

@@ -77,6 +77,7 @@ class Stream:
         patience_s: float,
         memory_bytes: int | None = None,
         stateful: bool = True,
+        num_gpus: float = 0.0,
     ) -> Iterator[bytes]:
         """Run a step over items; see `operators.stream.run_shards`.
 
@@ -112,6 +113,7 @@ class Stream:
             num_cpus=num_cpus,
             stateful=stateful,
             memory=memory_bytes,
+            num_gpus=num_gpus,
             no_progress_timeout_s=patience_s,
             on_done=done,
             about=About(stage=self.stage, name_of=self._name, situation=situation),

@@ -33,7 +33,7 @@ from operators.sandbox.pool import Limits
 def limits_of(task: LabelingTask) -> Limits:
     """Limits of the sandbox; one program a worker until admission settles it."""
     terms = task.sandbox.model_dump(exclude={"group_size", "programs_may_harm_this_machine"})
-    return Limits(**terms, records=task.modality == "record")
+    return Limits(**terms, records=task.modality in ("record", "image"))
 
 
 def terms_of(task: LabelingTask) -> Terms:

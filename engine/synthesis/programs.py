@@ -131,7 +131,7 @@ def load_folder(folder: str | Path) -> tuple[tuple[Program, ...], tuple[ProgramR
     if not paths:
         raise ConfigError(f"{folder}: no programs in it; a program is a `*.py` file that defines `label_function`")
     programs: list[Program] = []
-    active: dict[str, Program] = {}
+    active: dict[tuple[str, str], Program] = {}
     rejected = []
     for path in paths:
         try:
@@ -139,7 +139,11 @@ def load_folder(folder: str | Path) -> tuple[tuple[Program, ...], tuple[ProgramR
         except ProgramRejected as error:
             rejected.append(error)
             continue
-        twin = program if program.disabled is not None else active.setdefault(program.digest, program)
+        twin = (
+            program
+            if program.disabled is not None
+            else active.setdefault((program.digest, _concepts(program)), program)
+        )
         if twin is program:
             programs.append(program)
         else:
@@ -174,6 +178,12 @@ def _read(path: Path) -> Program:
         return from_text(path.stem, content.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
         raise ProgramRejected(path.stem, (f"it is not UTF-8 at byte {error.start}; save it as UTF-8",)) from None
+
+
+def _concepts(program: Program) -> str:
+    """Return what its header says it reads of an image: the same comparison of other scores is another program."""
+    lines = (line.removeprefix("#").strip() for line in program.header.splitlines())
+    return next((line for line in lines if line.startswith("concepts:")), "")
 
 
 def _joined(header: str, source: str) -> str:

@@ -15,6 +15,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from engine.synthesis.concepts import Concepts, header_line
+from engine.synthesis.contracts import Contract, image_contract
 from engine.synthesis.feedback import View, choose, look, needs, paragraph
 from engine.synthesis.llm import Completion, LanguageModel, UnusableAnswer
 from engine.synthesis.outcome import Failure, Slot, Synthesis
@@ -47,6 +49,7 @@ def synthesize(
     count: int,
     knowledge: Mapping[str, str] | None = None,
     trial: Trial | None = None,
+    concepts: Concepts | None = None,
     on_answer: Callable[[int], None] | None = None,
 ) -> Synthesis:
     """Ask for `count` programs; fewer come back where answers stay unusable, or more would bring nothing.
@@ -58,6 +61,7 @@ def synthesize(
         knowledge: {kind: text} for the prompts, as `write` takes it.
         trial: runs a program on a sample of training rows; without one nothing is known of votes, and programs are
             screened and compared as code alone.
+        concepts: of images, one a program, in turn; None for texts and records.
         on_answer: called after each program with how many were asked for, for a progress bar.
 
     Raises:
@@ -67,7 +71,9 @@ def synthesize(
     """
     if count < 1:
         raise ValueError(f"count must be at least 1, got {count}")
-    asking = _Asking(task=task, model=model, knowledge=knowledge or {}, judge=Judge(task=task, trial=trial))
+    asking = _Asking(
+        task=task, model=model, knowledge=knowledge or {}, judge=Judge(task=task, trial=trial, concepts=concepts)
+    )
     growth = _Growth(patience=task.synthesis.patience if trial is not None else 0)
     slots: list[Slot] = []
     view = None
@@ -123,6 +129,8 @@ class _Asking:
             asked.add(prompt)
             completion, problem = self._answer(prompt, variant)
             written = _header(self.task, variant, prompt, completion)
+            if (concepts := self.judge.concepts) is not None:
+                written = header_line([concepts.used[variant % len(concepts.used)].name]) + written
             if problem is None:
                 verdict = self.judge(name, completion.text, header=written)
             else:
@@ -142,7 +150,18 @@ class _Asking:
 
     def _question(self, variant: int, *, focus: str) -> Prompt:
         strategy = strategy_of(self.task, variant=variant)
-        return write(self.task, strategy=strategy, variant=variant, knowledge=self.knowledge, focus=focus)
+        return write(
+            self.task,
+            strategy=strategy,
+            variant=variant,
+            knowledge=self.knowledge,
+            focus=focus,
+            contract=self._contract(variant),
+        )
+
+    def _contract(self, variant: int) -> Contract | None:
+        concepts = self.judge.concepts
+        return None if concepts is None else image_contract(concepts.texts()[variant % len(concepts.used)])
 
     def _answer(self, prompt: Prompt, variant: int) -> tuple[Completion, str | None]:
         try:

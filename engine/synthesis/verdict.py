@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from engine.errors import ProgramRejected
+from engine.synthesis.concepts import Concepts
 from engine.synthesis.likeness import SAME_VOTES, Fingerprint, fingerprint, likeness, vote_likeness
 from engine.synthesis.programs import Program, from_completion
 from engine.synthesis.trial import Trial, says_nothing
@@ -65,11 +66,13 @@ class Judge:
     Attributes:
         task: with the terms.
         trial: runs a program on the sample; None for no sample.
+        concepts: of images, of which a program gets those that its header names.
         members: taken in so far.
     """
 
     task: LabelingTask
     trial: Trial | None
+    concepts: Concepts | None = None
     members: list[Member] = field(default_factory=list)
 
     @property
@@ -92,7 +95,7 @@ class Judge:
             return verdict
         votes = np.zeros(0, np.int8)
         if self.trial is not None:
-            tried = self.trial(program.source)
+            tried = self.trial((program if self.concepts is None else self.concepts.bound(program)).source)
             votes = tried.votes
             if tried.problems:
                 return Verdict(reasons=tried.problems, told=tried.told)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 import os
 import stat
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
 import fsspec.core
 
+from operators.corpus import images
 from operators.corpus.opening import explained, gone, stamp_of, state_of
 from operators.errors import InputError
 
@@ -28,6 +29,7 @@ FORMATS = {
 """By suffix; the text formats may have `.gz` behind it."""
 
 _KNOWN = "Parquet (.parquet), CSV (.csv), TSV (.tsv) or JSON lines (.jsonl, .ndjson, .json), text also as .gz"
+_IMAGES = f"images ({', '.join(sorted(images.SUFFIXES))}), or a table of images with `columns.image`"
 _MAGIC = frozenset("*?[")
 
 
@@ -42,7 +44,9 @@ class SourceFile:
     stamp: str
 
 
-def find_files(sources: Sequence[str], *, base: str, skipped: dict[str, str] | None = None) -> list[SourceFile]:
+def find_files(
+    sources: Sequence[str], *, base: str, skipped: dict[str, str] | None = None, of_images: bool = False
+) -> list[SourceFile]:
     """Find the files of a corpus: sources in the order given, those of a folder or glob by name.
 
     In a folder, and among what a glob finds, hidden files and files of unknown formats are passed over. Links to files
@@ -53,25 +57,27 @@ def find_files(sources: Sequence[str], *, base: str, skipped: dict[str, str] | N
         base: folder that names are relative to; a file outside it goes by its whole path.
         skipped: takes {path: why} of what is named like a file of the corpus and is none, such as a pipe or a link
             that leads nowhere; without it that is an error.
+        of_images: the files are images, and nothing else is a file of the corpus.
 
     Raises:
         InputError: a source leads to no file, or to files of more than one format, or a file is named twice.
         ChangedError: a file went away while it was looked at.
     """
     if not sources:
-        raise InputError(f"no data is named; give files, folders or globs of {_KNOWN}")
+        raise InputError(f"no data is named; give files, folders or globs of {_IMAGES if of_images else _KNOWN}")
     files: dict[str, SourceFile] = {}
     for source in sources:
         try:
             with explained(source):
-                found = _find(source, skipped)
+                found = _find(source, skipped, _image_format if of_images else _format)
         except FileNotFoundError:
             raise InputError(f"{source}: no such file or folder; correct the path") from None
         for path, info in found:
             if path in files:
                 raise InputError(f"{path} is named twice, the second time by {source}; name each file once")
             size, stamp = _state(path, info)
-            files[path] = SourceFile(path=path, name=_name(path, base), format=_format(path), size=size, stamp=stamp)
+            kind = images.FORMAT if of_images else _format(path)
+            files[path] = SourceFile(path=path, name=_name(path, base), format=kind, size=size, stamp=stamp)
     return list(files.values())
 
 
@@ -109,14 +115,17 @@ def _state(path: str, info: dict[str, Any]) -> tuple[int, str]:
         raise gone(path) from None
 
 
-def _find(source: str, skipped: dict[str, str] | None) -> list[tuple[str, dict[str, Any]]]:
+def _find(
+    source: str, skipped: dict[str, str] | None, format_of: Callable[[str], str]
+) -> list[tuple[str, dict[str, Any]]]:
+    expected = _IMAGES if format_of is _image_format else _KNOWN
     try:
         system, root = fsspec.core.url_to_fs(source)
     except ValueError as error:
         raise InputError(f"{source}: {error}") from error
     if system.isfile(root):
-        if _format(root) == "":
-            raise InputError(f"{source}: the format is not known by this name; expected {_KNOWN}")
+        if format_of(root) == "":
+            raise InputError(f"{source}: the format is not known by this name; expected {expected}")
         return [(_plain(system.unstrip_protocol(root)), system.info(root))]
     if system.isdir(root):
         found = system.find(root, detail=True)
@@ -136,18 +145,18 @@ def _find(source: str, skipped: dict[str, str] | None) -> list[tuple[str, dict[s
         trouble = "" if info["type"] == "file" else _trouble(name, info)
         if not trouble:
             visible[name] = info
-        elif not _format(name):
+        elif not format_of(name):
             if trouble == _LINKED_FOLDER:
                 logger.warning("%s: %s", name, trouble)
         elif skipped is None:
             raise InputError(f"{name}: {trouble}")
         else:
             skipped[name] = f"{name}: {trouble}"
-    known = {name: info for name, info in visible.items() if _format(name)}
+    known = {name: info for name, info in visible.items() if format_of(name)}
     if not known:
         others = f", only {', '.join(sorted(visible)[:3])}" if visible else ""
-        raise InputError(f"{source}: {kind} leads to no corpus file{others}; expected {_KNOWN}")
-    formats = {_format(name): name for name in known}
+        raise InputError(f"{source}: {kind} leads to no corpus file{others}; expected {expected}")
+    formats = {format_of(name): name for name in known}
     if len(formats) > 1:
         raise InputError(
             f"{source}: {kind} leads to files of more than one format ({', '.join(formats.values())}), "
@@ -193,6 +202,10 @@ def _format(path: str) -> str:
     compressed = name.endswith(".gz")
     found = FORMATS.get(PurePosixPath(name.removesuffix(".gz")).suffix, "")
     return "" if compressed and found == "parquet" else found
+
+
+def _image_format(path: str) -> str:
+    return images.FORMAT if PurePosixPath(path.lower()).suffix in images.SUFFIXES else ""
 
 
 def _plain(url: str) -> str:

@@ -12,7 +12,7 @@ class Piece:
     Attributes:
         path: of the file, a path or a URL.
         name: of the file within the corpus; ids are made from it.
-        format: "parquet", "csv", "tsv" or "jsonl".
+        format: "parquet", "csv", "tsv", "jsonl", or "image" for a file that is one row.
         size: of the file when it was planned, in bytes.
         stamp: what else changes when the file does: time of modification, etag or digest.
         first_row: number of the first row within the file, from 0.

@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 
-from operators.corpus import delimited, jsonl, parquet
+from operators.corpus import delimited, images, jsonl, parquet
 from operators.corpus.files import SourceFile, common_folder, find_files
 from operators.corpus.opening import close_last
 from operators.corpus.pieces import Piece
@@ -88,6 +88,7 @@ def plan_shards(
     split: str | None = None,
     base: str | None = None,
     skipped: dict[str, str] | None = None,
+    of_images: bool = False,
 ) -> list[Shard]:
     """Cut a corpus into shards, in the order of the sources, the files of each and the rows.
 
@@ -103,6 +104,7 @@ def plan_shards(
         base: folder from which rows without an id column name their file; `common_folder(sources)` unless given.
             Train and test files, planned apart, need a common one for their ids to differ.
         skipped: takes {path: why} of files that cannot be read, which are then left out; without it they are errors.
+        of_images: the files are images, a row each, with the columns of `operators.corpus.images`.
 
     Raises:
         InputError: nothing is there, no rows are in it, a column is missing, or a file cannot be read.
@@ -111,7 +113,8 @@ def plan_shards(
     if max_rows < 1 or max_bytes < 1:
         raise ValueError(f"a shard needs room for a row, got max_rows={max_rows} and max_bytes={max_bytes}")
     start = time.perf_counter()
-    files = find_files(sources, base=common_folder(sources) if base is None else base, skipped=skipped)
+    base = common_folder(sources) if base is None else base
+    files = find_files(sources, base=base, skipped=skipped, of_images=of_images)
     wanted = tuple(dict.fromkeys(columns))
     measured = wanted if sized is None else tuple(sized)
     cuts = (
@@ -161,6 +164,8 @@ def _cut(
     match file.format:
         case "parquet":
             return parquet.cut(file, max_rows=max_rows, max_bytes=max_bytes, columns=columns, sized=sized)
+        case images.FORMAT:
+            return images.cut(file.path, file.name, size=file.size, stamp=file.stamp, columns=columns)
         case "jsonl":
             return jsonl.cut(file, max_rows=max_rows, max_bytes=max_bytes, columns=columns)
         case _:

@@ -6,24 +6,27 @@ from collections.abc import Sequence
 
 import pyarrow as pa
 
-from operators.corpus import delimited, jsonl, parquet
+from operators.corpus import delimited, images, jsonl, parquet
 from operators.corpus.columns import as_ids, as_texts, check_encoding
+from operators.corpus.images import ImageColumn
 from operators.corpus.opening import check_unchanged
 from operators.corpus.pieces import Piece
 from operators.corpus.plan import Shard
 from operators.corpus.records import Fields, as_records, columns_of
 from operators.errors import ChangedError, InputError
 
-_FORMATS = {"parquet": parquet.read, "jsonl": jsonl.read}
+_FORMATS = {"parquet": parquet.read, "jsonl": jsonl.read, images.FORMAT: images.read}
 
 
-def read_shard(shard: Shard, *, text: str | Fields, id: str | None, extra: Sequence[str] = ()) -> pa.Table:
+def read_shard(
+    shard: Shard, *, text: str | Fields | ImageColumn, id: str | None, extra: Sequence[str] = ()
+) -> pa.Table:
     """Read a shard.
 
     Args:
         shard: of a plan made on these files as they are.
-        text: column with the text, or the fields that make it up.
-        id: column with the ids; None numbers the rows of a file, from 0.
+        text: column with the text, the fields that make it up, or a column of images, which go by their names.
+        id: column with the ids; None numbers the rows of a file, from 0, and takes a file that is a row by its name.
         extra: columns to read besides.
 
     Returns:
@@ -56,9 +59,10 @@ def read_shard(shard: Shard, *, text: str | Fields, id: str | None, extra: Seque
         ) from error
 
 
-def _read(piece: Piece, *, text: str | Fields, id_column: str | None, extra: Sequence[str]) -> pa.Table:
+def _read(piece: Piece, *, text: str | Fields | ImageColumn, id_column: str | None, extra: Sequence[str]) -> pa.Table:
     check_unchanged(piece)
-    columns = list(dict.fromkeys([*columns_of(text), *([] if id_column is None else [id_column]), *extra]))
+    made_of = (text.column,) if isinstance(text, ImageColumn) else columns_of(text)
+    columns = list(dict.fromkeys([*made_of, *([] if id_column is None else [id_column]), *extra]))
     try:
         table = _FORMATS.get(piece.format, delimited.read)(piece, columns=columns)
     except InputError:
@@ -74,11 +78,14 @@ def _read(piece: Piece, *, text: str | Fields, id_column: str | None, extra: Seq
     check_encoding(table, piece)
     if id_column is None:
         rows = range(piece.first_row, piece.first_row + piece.num_rows)
-        ids = pa.array([f"{piece.name}:{row}" for row in rows], pa.string())
+        named = [piece.name] if piece.format == images.FORMAT else [f"{piece.name}:{row}" for row in rows]
+        ids = pa.array(named, pa.string())
     else:
         ids = as_ids(table.column(id_column), piece, column_name=id_column)
     if isinstance(text, str):
         texts = as_texts(table.column(text), piece, column_name=text)
+    elif isinstance(text, ImageColumn):
+        texts = images.as_names(table.column(text.column), piece, column_name=text.column)
     else:
         texts = as_records(table, text, path=piece.path)
     columns_out = {"id": ids, "text": texts}

@@ -84,7 +84,14 @@ def test_written_task_is_read_back(tmp_path: Path) -> None:
     assert task.data.source == (str(data),)
     assert yaml.safe_load(out.read_text())["data"]["source"] == "data/my comments.csv"
     assert task.name == "my-comments"
-    assert task.columns.model_dump() == {"text": "body", "id": "row_id", "gold": "label", "group": None, "fields": {}}
+    assert task.columns.model_dump() == {
+        "text": "body",
+        "id": "row_id",
+        "gold": "label",
+        "group": None,
+        "fields": {},
+        "image": None,
+    }
     assert task.class_names == ("ham", "spam")
     assert (task.data.split_column, task.data.train_values, task.data.test_values) == ("split", ("train",), ("test",))
 
@@ -104,7 +111,14 @@ def test_what_is_given_wins(tmp_path: Path) -> None:
             instruction='Say "yes" or no: # really.',
         )
     )
-    assert task.columns.model_dump() == {"text": "title", "id": None, "gold": "a: b", "group": "g#", "fields": {}}
+    assert task.columns.model_dump() == {
+        "text": "title",
+        "id": None,
+        "gold": "a: b",
+        "group": "g#",
+        "fields": {},
+        "image": None,
+    }
     assert task.class_names == ("no: it's", "yes")
     assert task.instruction == 'Say "yes" or no: # really.'
     assert task.name == "mine"

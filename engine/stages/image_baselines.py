@@ -1,0 +1,90 @@
+"""Programs beside prompting: the table that says whether programs over concepts were worth their while.
+
+Zero-shot prompting takes the class whose prompt fits an image best, group prompting has prompts that name groups as
+well; both come from the embeddings that are there. The table stands in run.json under `comparison`: accuracy, the worst
+group with its name and size, and the gap between the two, for any data with a group column.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import numpy as np
+
+from engine.metrics import Metrics, figures
+from engine.stages.context import Context
+from engine.stages.evaluate import Evaluation
+from engine.stages.fit import Models
+from engine.stages.score import GROUP_PROMPTS, ZERO_SHOT
+from operators.confusion import Confusion
+from operators.corpus.plan import Shard
+from operators.evaluate import gold_indices
+from operators.schema import ABSTAIN
+from operators.storage import folder_of, read_schema, read_table
+
+logger = logging.getLogger(__name__)
+
+
+def compare(ctx: Context, evaluation: Evaluation, models: Models) -> None:
+    """Put baselines and programs side by side on the test rows, if there is gold; noted in run.json."""
+    if evaluation.judged is None:
+        ctx.run.note(comparison=None)
+        return
+    largest = int(np.argmax(models.chosen.evidence.prior))
+    confusions = _baselines(ctx) | evaluation.judged.confusions
+    table = {
+        name: _line(
+            figures(
+                confusion,
+                class_names=ctx.task.class_names,
+                positive_class=ctx.task.positive_class,
+                largest_prior=largest,
+            )
+        )
+        for name, confusion in confusions.items()
+    }
+    ctx.run.note(comparison=table)
+    logger.info("comparison: %s", "; ".join(f"{name} {line['accuracy']:.3f}" for name, line in table.items()))
+
+
+def _line(metrics: Metrics) -> dict[str, Any]:
+    worst = metrics.worst_group
+    return {
+        "rows": metrics.rows,
+        "accuracy": metrics.accuracy,
+        "worst_group": None if worst is None else {"name": worst.name, "rows": worst.rows, "accuracy": worst.accuracy},
+        "gap": None if worst is None else metrics.accuracy - worst.accuracy,
+    }
+
+
+def _baselines(ctx: Context) -> dict[str, Confusion]:
+    """Count the answers of each baseline, file by file."""
+    task, k = ctx.task, ctx.task.num_classes
+    paths = [folder_of(path) for path in task.data.source]
+    present = read_schema(paths[0]).names
+    names = [name for name in (ZERO_SHOT, GROUP_PROMPTS) if name in present]
+    counted = {name: Confusion.zero(k) for name in names}
+    here = Shard.of([], split="test")
+    wanted = ["id", "split", "gold", *(["group"] if task.columns.group else []), *names]
+    for path in paths:
+        table = read_table(path, wanted)
+        table = table.filter(np.array(table.column("split").to_pylist()) == "test")
+        gold = gold_indices(
+            table.column("gold").to_pylist(),
+            table.column("id").to_pylist(),
+            here,
+            column="gold",
+            index=task.gold_index(),
+        )
+        known = gold != ABSTAIN
+        groups = None
+        if task.columns.group is not None:
+            values = [None if value is None else str(value) for value in table.column("group").to_pylist()]
+            groups = [value for value, good in zip(values, known, strict=True) if good]
+        for name in names:
+            answers = np.array(table.column(name).fill_null(ABSTAIN).to_pylist(), np.int8)[known]
+            soft = np.full((len(answers), k), 1 / k)
+            soft[answers != ABSTAIN] = np.eye(k)[answers[answers != ABSTAIN]]
+            counted[name] += Confusion.of(gold[known], answers, soft, answers != ABSTAIN, groups=groups)
+    return counted

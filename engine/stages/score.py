@@ -1,0 +1,231 @@
+"""Images to scores: embedded once, scored by the concepts, and handed on as a corpus of its own.
+
+What comes out is the task as later stages see it: its rows are the scored ones in the run's own Parquet files, so that
+splitting, voting, fitting and evaluation are the same code for images as for texts. Gold and group are carried along
+and read by the evaluation alone.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from engine.errors import ConfigError
+from engine.stages.context import Context
+from engine.stages.inputs import Input, Inputs, given
+from engine.stages.rows import EMBEDDING, SCORES
+from engine.storage import keep_only
+from engine.store import digest_of
+from engine.synthesis.concepts import FILE, Concepts, ask_concepts, read_concepts
+from engine.task import LabelingTask
+from engine.task_parts import Columns, DataSpec
+from operators.corpus.files import common_folder
+from operators.corpus.plan import Shard, plan_shards
+from operators.embed import EmbedShard, embeddings_path
+from operators.errors import InputError
+from operators.featurizer import FeaturizerSpec
+from operators.rows import SplitRule
+from operators.score import RangeShard, ScoreShard, Texts, scored_path
+from operators.storage import Folder, map_files, names_in, read_table
+
+ZERO_SHOT, GROUP_PROMPTS = "zero_shot", "group_prompts"
+
+_MAX_BYTES = 64 << 20
+"""Of a shard of encoded images, unless the task says otherwise: some hundreds of photographs."""
+
+_NAMED = 20
+"""Images with a fault that get a line each; the scored files name all."""
+
+_SLOWEST_ROW_S = 5.0
+"""An image through a large model on one core."""
+
+
+def score(ctx: Context) -> LabelingTask:
+    """Embed and score what is not scored yet.
+
+    Returns:
+        the task over the scored rows; `ctx.concepts` is set.
+
+    Raises:
+        ConfigError: there are no concepts, or the file of them is wrong.
+        InputError: the corpus cannot be read, or the featurizer cannot be made.
+        LLMError, BudgetReached: as the language model that is asked for concepts.
+    """
+    start = time.perf_counter()
+    task, folder = ctx.task, ctx.run.shards
+    column = task.columns.image or "image"
+    spec = FeaturizerSpec(use=task.scoring.featurizer, options=task.scoring.options)
+    shards = plan_images(task)
+    ctx.shards = {shard.key: shard for shard in shards}
+    concepts = _concepts(ctx)
+    ctx.concepts = concepts
+    texts = Texts(concepts=concepts.texts(), normalisation=task.scoring.normalisation, baselines=_baselines(task))
+    rule = SplitRule(
+        column=task.data.split_column,
+        train_values=task.data.train_values,
+        test_values=task.data.test_values,
+        fraction=task.data.test_fraction if task.data.source else 0.0,
+    )
+    copied = {name: old for name in ("gold", "group") if (old := getattr(task.columns, name)) is not None}
+    embeddings = digest_of("embeddings", 1, spec.identity(), column, task.columns.id)
+    how = [texts.concepts, texts.normalisation, texts.baselines]
+    split = [rule.column, rule.train_values, rule.test_values, rule.fraction]
+    asked = digest_of("scored", 1, embeddings, how, split, copied)
+    keys = [shard.key for shard in shards]
+    inputs = Inputs(
+        stage="score",
+        version=(1,),
+        parts=(
+            Input(name="the images", value=keys),
+            given("`scoring.featurizer`", spec.identity()),
+            given("the concepts", how),
+            Input(name="the split or the columns of gold and groups", value=asked),
+        ),
+    )
+
+    def places(name: str) -> list[Folder]:
+        return [scored_path(folder, key, name) for key in keys]
+
+    known = ctx.run.record("score")
+    scored = "" if known is None else known.result.get("scored", "")
+    if ctx.reuse(inputs, complete=bool(scored) and not _lacking(shards, places(scored))) is None:
+        embedded = [embeddings_path(folder, key, embeddings) for key in keys]
+        unembedded = _lacking(shards, embedded)
+        args = {"folder": str(folder), "featurizer": spec}
+        ids = {"id_column": task.columns.id}
+        _stream(ctx, unembedded, EmbedShard, args | ids | {"column": column, "digest": embeddings})
+        if texts.normalisation == "min_max":
+            texts = replace(texts, ranges=_ranges(ctx, shards, args | {"embeddings": embeddings}, texts))
+        scored = digest_of("ranged", 1, asked, texts.ranges) if texts.ranges else asked
+        unscored = _lacking(shards, places(scored))
+        more = {"embeddings": embeddings, "texts": texts, "split": rule, "copied": copied, "digest": scored}
+        _stream(ctx, unscored, ScoreShard, args | ids | more)
+        keep_only(folder / "embeddings", embedded)
+        keep_only(folder / "scored", places(scored))
+        ctx.run.note(embedding_width=_width(embedded))
+        scope = f"{len(unembedded)} of {len(shards)} shards embedded, {len(unscored)} scored"
+        rows = sum(s.num_rows for s in unscored)
+        ctx.finish(inputs, since=start, rows=rows, result={"scored": scored}, scope=scope)
+    paths = places(scored)
+    _tell_faults(ctx, paths)
+    data = DataSpec(
+        source=tuple(str(path) for path in paths),
+        split_column="split",
+        test_fraction=task.data.test_fraction,
+    )
+    columns = Columns(text=SCORES, id="id", **{name: name for name in copied})
+    return task.model_copy(update={"data": data, "columns": columns})
+
+
+def plan_images(task: LabelingTask) -> list[Shard]:
+    """Cut the images of a task into shards; none is opened.
+
+    Raises:
+        InputError: there are none, or a column is missing.
+    """
+    data, columns = task.data, task.columns
+    column = columns.image or "image"
+    wanted = [column, columns.id, columns.gold, columns.group, data.split_column]
+    base = common_folder([*data.source, *data.train, *data.test])
+    bounds = task.shards
+    shards: list[Shard] = []
+    for files, split in ((data.source, None), (data.train, "train"), (data.test, "test")):
+        if files:
+            shards += plan_shards(
+                files,
+                max_rows=bounds.max_rows,
+                max_bytes=bounds.max_bytes if "max_bytes" in bounds.model_fields_set else _MAX_BYTES,
+                columns=[name for name in wanted if name is not None],
+                sized=[column],
+                split=split,
+                base=base,
+                of_images=columns.image is None,
+            )
+    return shards
+
+
+def _stream(ctx: Context, shards: list[Shard], step: type, args: Mapping[str, object]) -> None:
+    items = [shard.to_json() for shard in shards]
+    slowest = max((shard.num_rows for shard in shards), default=0) * _SLOWEST_ROW_S
+    for _ in ctx.stream("score", items, step, step_args=args, slowest_item_s=slowest, stateful=True, gpus=True):
+        pass
+
+
+def _concepts(ctx: Context) -> Concepts:
+    """Read the concepts from where the task, the programs or the run have them, or have them written."""
+    task, own = ctx.task, ctx.run.path / FILE
+    if task.scoring.concepts is not None:
+        return read_concepts(Path(task.scoring.concepts), class_names=task.class_names)
+    beside = None if task.programs.folder is None else Path(task.programs.folder) / FILE
+    found = next((path for path in (beside, own) if path is not None and path.exists()), None)
+    if found is not None:
+        return read_concepts(found, class_names=task.class_names)
+    if task.language_model is None:
+        raise ConfigError(
+            f"there are no concepts to score images by: name a file in `scoring.concepts`, put a {FILE} beside the "
+            "programs, or name a `language_model` that writes one"
+        )
+    from engine.synthesis.ledger import Ledger
+    from engine.synthesis.llm import OpenAIModel
+
+    with Ledger.open(ctx.run.path / "completions.sqlite") as ledger:
+        with OpenAIModel(task.language_model, ledger, task.budget) as model:
+            return ask_concepts(task, model, count=task.scoring.num_concepts, path=own)
+
+
+def _baselines(task: LabelingTask) -> dict[str, tuple[tuple[str, int], ...]]:
+    spec, names = task.scoring, task.class_names
+    prompts = {ZERO_SHOT: tuple((spec.zero_shot.get(name, f"an image of {name}"), y) for y, name in enumerate(names))}
+    if spec.group_prompts:
+        prompts[GROUP_PROMPTS] = tuple((text, names.index(name)) for text, name in spec.group_prompts.items())
+    return prompts
+
+
+def _lacking(shards: list[Shard], paths: list[Folder]) -> list[Shard]:
+    present = names_in(paths[0].parent)
+    return [shard for shard, path in zip(shards, paths, strict=True) if path.name not in present]
+
+
+def _ranges(
+    ctx: Context, shards: list[Shard], args: Mapping[str, object], texts: Texts
+) -> tuple[tuple[float, float], ...]:
+    """Find least and largest score of each description over all shards; a monoid, so in whatever order they come."""
+    descriptions = tuple(text for concept in texts.concepts for text in concept)
+    low, high = np.full(len(descriptions), np.inf), np.full(len(descriptions), -np.inf)
+    items = [shard.to_json() for shard in shards]
+    more = dict(args) | {"descriptions": descriptions}
+    for told in ctx.stream("score", items, RangeShard, step_args=more, stateful=True, gpus=True):
+        for place, (least, largest) in enumerate(json.loads(told)):
+            low[place], high[place] = min(low[place], least), max(high[place], largest)
+    return tuple(zip(low.tolist(), high.tolist(), strict=True))
+
+
+def _width(paths: list[Folder]) -> int:
+    """Return the length of the embeddings.
+
+    Raises:
+        InputError: not one image could be read.
+    """
+    for path in paths:
+        column = read_table(path, [EMBEDDING]).column(EMBEDDING).drop_null()
+        if len(column):
+            return len(column[0])
+    reason = read_table(paths[0], ["image", "fault"]).slice(0, 1).to_pylist()[0]
+    raise InputError(f"none of the images could be read; the first, {reason['image']}: {reason['fault']}")
+
+
+def _tell_faults(ctx: Context, paths: list[Folder]) -> None:
+    faults: list[tuple[str, str]] = []
+    for table in map_files(lambda path: read_table(path, ["image", "fault"]), paths):
+        kept = table.filter(table.column("fault").is_valid())
+        faults += zip(kept.column("image").to_pylist(), kept.column("fault").to_pylist(), strict=True)
+    ctx.run.note(image_faults=dict(faults))
+    for image, why in faults[:_NAMED]:
+        ctx.warn(f"image {image} has no scores: {why}")
+    if len(faults) > _NAMED:
+        ctx.warn(f"{len(faults) - _NAMED} more images have no scores; `image_faults` in run.json names them all")

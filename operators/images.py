@@ -1,0 +1,126 @@
+"""Image files to pixels: whatever a file is, it becomes an RGB picture or a reason why not.
+
+In a million images from the web some are broken, some are no images, and some are made to exhaust memory. Each of
+them is one row without a score; none may end a run.
+"""
+
+from __future__ import annotations
+
+import io
+from pathlib import PurePosixPath
+from typing import Any
+
+import fsspec
+
+from operators.errors import OperatorError
+
+MAX_PIXELS = 89_478_485
+"""Of an image. Pillow's own bound, above which it warns of a decompression bomb: a quarter of a gigabyte as RGB."""
+
+MAX_FILE_BYTES = 256 << 20
+"""Of an encoded image; more would be read for nothing, as no picture below `MAX_PIXELS` needs it."""
+
+_WIDE = ("I;16", "I;16B", "I;16L", "I;16N")
+"""Pillow's names of 16 bits a pixel, which its own conversion to RGB cuts off at 255."""
+
+
+class UnreadableRow(OperatorError):
+    """One row cannot be turned into features; the reason is what the report says of it."""
+
+
+def load(data: bytes | None, path: str | None, *, beside: str) -> bytes:
+    """Return the encoded bytes of an image.
+
+    Args:
+        data: the bytes, where the corpus holds them.
+        path: else the file or URL with them; a relative one starts from the folder of `beside`.
+        beside: the file that names the path.
+
+    Raises:
+        UnreadableRow: there is neither, the file is missing, may not be read, is empty or too large.
+    """
+    if data is None:
+        if not path:
+            raise UnreadableRow("no image: neither bytes nor a path is given")
+        data = _fetched(path if "://" in path or path.startswith("/") else _joined(beside, path))
+    if not data:
+        raise UnreadableRow("the image has no bytes")
+    return data
+
+
+def decode(data: bytes) -> Any:
+    """Decode an image.
+
+    Of an animation the first frame is taken; what is transparent becomes white; 16 bits a pixel become 8; a camera's
+    note on how it was held is heeded.
+
+    Args:
+        data: an encoded image.
+
+    Returns:
+        a `PIL.Image.Image` of mode RGB.
+
+    Raises:
+        UnreadableRow: the bytes are no image, or a broken or too large one.
+    """
+    try:
+        from PIL import Image, ImageOps, UnidentifiedImageError
+    except ImportError as error:
+        raise ImportError("images need Pillow; install the extra: pip install -e '.[image]'") from error
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            width, height = image.size
+            if width * height > MAX_PIXELS:
+                raise UnreadableRow(f"{width} x {height} pixels, and {MAX_PIXELS} are the most")
+            image.load()
+            return ImageOps.exif_transpose(_rgb(image))
+    except UnreadableRow:
+        raise
+    except UnidentifiedImageError as error:
+        raise UnreadableRow("the bytes are no image of a known format") from error
+    except Exception as error:
+        # A decoder of a broken file may raise anything: OSError, SyntaxError, struct.error, IndexError, MemoryError.
+        raise UnreadableRow(f"cannot be decoded ({type(error).__name__}: {str(error)[:160]})") from error
+
+
+def _rgb(image: Any) -> Any:
+    from PIL import Image
+
+    if image.mode == "F":
+        raise UnreadableRow("its pixels are floating-point numbers, whose range nobody states; save it with 8 bits")
+    if image.mode in _WIDE:
+        import numpy as np
+
+        return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8)).convert("RGB")
+    if image.mode == "I":
+        import numpy as np
+
+        pixels = np.asarray(image)
+        if pixels.min() < 0 or pixels.max() > 65535:
+            raise UnreadableRow("its pixels are 32-bit numbers above 65535; save it with 8 or 16 bits")
+        return Image.fromarray((pixels >> 8 if pixels.max() > 255 else pixels).astype(np.uint8)).convert("RGB")
+    if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
+        layers = image.convert("RGBA")
+        ground = Image.new("RGBA", layers.size, "white")
+        return Image.alpha_composite(ground, layers).convert("RGB")
+    return image.convert("RGB")
+
+
+def _joined(beside: str, path: str) -> str:
+    if "://" not in beside:
+        return str(PurePosixPath(beside).parent / path)
+    return f"{beside.rpartition('/')[0]}/{path}"
+
+
+def _fetched(path: str) -> bytes:
+    try:
+        with fsspec.open(path, "rb") as file:
+            data: bytes = file.read(MAX_FILE_BYTES + 1)
+    except FileNotFoundError:
+        raise UnreadableRow("no such file") from None
+    except Exception as error:
+        # Drivers raise errors of their own libraries: no rights, no credentials, a server that says no.
+        raise UnreadableRow(f"cannot be opened ({type(error).__name__}: {str(error)[:160]})") from error
+    if len(data) > MAX_FILE_BYTES:
+        raise UnreadableRow(f"its file is larger than {MAX_FILE_BYTES >> 20} MB")
+    return data
