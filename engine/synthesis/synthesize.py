@@ -12,9 +12,10 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
+from engine.errors import LLMRefused
 from engine.synthesis.feedback import View, choose, look, needs, paragraph
 from engine.synthesis.llm import Completion, LanguageModel, UnusableAnswer
 from engine.synthesis.outcome import Failure, Slot, Synthesis
@@ -121,7 +122,16 @@ class _Asking:
         while len(failures) <= self.task.synthesis.repairs and prompt not in asked:
             # A model that gives the same broken program again would be asked the very same question again.
             asked.add(prompt)
-            completion, problem = self._answer(prompt, variant)
+            try:
+                completion, problem = self._answer(prompt, variant)
+            except LLMRefused as error:
+                if not failures:
+                    raise
+                # A repair holds the question and a program: it may be too long where the question alone was not.
+                logger.warning("%s: nothing more is asked for it: %s", name, error)
+                reasons = (*failures[-1].reasons, f"and the request to put it right was refused: {error}")
+                failures[-1] = replace(failures[-1], reasons=reasons)
+                break
             written = _header(self.task, variant, prompt, completion)
             if problem is None:
                 verdict = self.judge(name, completion.text, header=written)
