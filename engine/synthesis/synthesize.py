@@ -22,6 +22,7 @@ from engine.synthesis.outcome import Failure, Slot, Synthesis
 from engine.synthesis.prompts import Prompt, rendered
 from engine.synthesis.provenance import header
 from engine.synthesis.repair import repair
+from engine.synthesis.reply import CUT_OFF
 from engine.synthesis.strategies import strategy_of, write
 from engine.synthesis.trial import Trial
 from engine.synthesis.verdict import Judge, Verdict
@@ -39,6 +40,9 @@ _GROWTH = 0.005
 
 _ANOTHER = 1003
 """From a variant to the one that replaces a copy: no program is asked for by it, and its approach is another one."""
+
+_BROKEN_OFF = "it was broken off as too long; write a much shorter program, with short lists and nothing said twice"
+"""Told to the model, while the user is told to allow more tokens: small models often repeat a word until the limit."""
 
 
 def synthesize(
@@ -136,7 +140,7 @@ class _Asking:
             if problem is None:
                 verdict = self.judge(name, completion.text, header=written)
             else:
-                verdict = Verdict(reasons=(problem,), told=(problem,))
+                verdict = Verdict(reasons=(problem,), told=(_BROKEN_OFF if problem.startswith(CUT_OFF) else problem,))
             if verdict.member is not None:
                 return Slot(name=name, program=verdict.member.program, failures=tuple(failures))
             copy = verdict.twin is not None
@@ -147,7 +151,7 @@ class _Asking:
                 different = rendered("focus_different.jinja", cues=verdict.twin.cues)
                 question = prompt = self._question(variant, focus=f"{focus}\n{different}")
             else:
-                prompt = repair(question, answer=completion.text, reasons=verdict.told)
+                prompt = repair(question, answer=completion.text, reasons=verdict.told, whole=problem is None)
         return Slot(name=name, program=None, failures=tuple(failures))
 
     def _question(self, variant: int, *, focus: str) -> Prompt:
