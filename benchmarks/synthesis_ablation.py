@@ -3,7 +3,8 @@
 Gold labels are read to score alone. Rows are spread over each task's texts; scores are over all of these rows, a row
 without a vote counts as the class with the largest prior. Three parts: the number of programs (the strong model's ten a
 task, mean over seeded draws), screen, admission and refusal of copies on the raw answers of a small model, and the same
-with and without repairs on ledgers (completions.sqlite) of live runs, one for each task and prompt strategy.
+with and without repairs on recorded answers of live runs, by task and prompt strategy: those in `recorded/`, and
+ledgers (completions.sqlite) that are named.
 
     python benchmarks/synthesis_ablation.py [--rows 2000] [--draws 5] [--ledger TASK:STRATEGY=FILE ...] [--json FILE]
 """
@@ -13,10 +14,8 @@ from __future__ import annotations
 import argparse
 import json
 import logging
-import sqlite3
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -25,6 +24,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 from measure import NUM_CLASSES, ROOT, SHARED, TEXTS, provenance, sources_of
+from recorded_answers import Answer, from_ledger, recorded, small_model
 
 from engine.errors import LabelModelError
 from engine.label_model import methods
@@ -38,18 +38,6 @@ from operators.sandbox.pool import Limits
 from operators.schema import ABSTAIN
 
 _TERMS = Terms(max_row_s=0.005, max_error_fraction=0.1, max_abstain_fraction=1.0)
-_REPAIR = "An earlier answer to this was turned away."
-"""Of engine/synthesis/templates/repair.jinja; a question with it is a repair."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
-    """A recorded answer; `cost` is None where no price is known."""
-
-    text: str
-    repair: bool = False
-    tokens: int | None = None
-    cost: float | None = None
 
 
 class Rows:
@@ -101,13 +89,12 @@ def main() -> None:
     for task, found in numbers.items():
         for number, row in found.items():
             print(f"| {number} | {task} | {cells(row)} |")
-    recorded = {f"{task}:qwen2.5-coder-1.5b": answers for task, answers in small_model().items()}
+    raw = small_model(SHARED / "llm_programs" / "qwen2.5-coder-1.5b" / "responses.jsonl")
+    at_hand = {f"{task}:qwen2.5-coder-1.5b": answers for task, answers in raw.items()} | recorded()
     for given in options.ledger:
         name, _, path = given.partition("=")
-        recorded[name] = from_ledger(Path(path))
-    parts = {
-        name: by_part(rows_of(name.partition(":")[0], options.rows), answers) for name, answers in recorded.items()
-    }
+        at_hand[name] = from_ledger(Path(path))
+    parts = {name: by_part(rows_of(name.partition(":")[0], options.rows), answers) for name, answers in at_hand.items()}
     heads = ("answers", "with", "programs", "tokens", "cost", "coverage", "accuracy", "log loss")
     print(f"\n| {' | '.join(heads)} |\n{'|---' * len(heads)}|")
     for name, found_parts in parts.items():
@@ -140,7 +127,7 @@ def by_number(rows: Rows, *, draws: int) -> dict[int, dict[str, float | None]]:
 
 def by_part(rows: Rows, answers: Sequence[Answer]) -> dict[str, dict[str, float | None]]:
     """Score what is taken in with more and more parts of synthesis switched on."""
-    first = [answer for answer in answers if not answer.repair]
+    first = [answer for answer in answers if not answer.again]
     settings = [
         ("screen", first, False, False),
         ("+ admission", first, True, False),
@@ -164,7 +151,9 @@ def taken(rows: Rows, answers: Sequence[Answer], *, admission: bool, diversity: 
     )
     judge = Judge(task=task, trial=rows if admission else None)
     for number, answer in enumerate(answers):
-        judge(f"p{number:03d}", answer.text, header="")
+        # The engine reads no program out of an answer that was cut off.
+        if answer.problem is None:
+            judge(f"p{number:03d}", answer.text, header="")
     columns = [rows(member.program.source).votes for member in judge.members]
     tokens = [answer.tokens for answer in answers]
     costs = [answer.cost for answer in answers]
@@ -195,31 +184,6 @@ def scored(rows: Rows, columns: Sequence[npt.NDArray[np.int8]]) -> dict[str, flo
         "accuracy": round(float(right.mean()), 4),
         "log_loss": round(float(-np.log(np.maximum(at_gold, 1e-12)).mean()), 4),
     }
-
-
-def small_model() -> dict[str, list[Answer]]:
-    """Read the raw answers of the small model, in the order asked; their price is unknown."""
-    found: dict[str, list[Answer]] = {}
-    path = SHARED / "llm_programs" / "qwen2.5-coder-1.5b" / "responses.jsonl"
-    for line in path.read_text().splitlines():
-        record = json.loads(line)
-        answer = Answer(text=record["response"], tokens=record["usage"]["total_tokens"])
-        found.setdefault(record["task"], []).append(answer)
-    return found
-
-
-def from_ledger(path: Path) -> list[Answer]:
-    """Read every answer of a ledger, in the order asked; the file is opened to read alone."""
-    with sqlite3.connect(f"file:{path.resolve()}?mode=ro", uri=True) as connection:
-        entries = connection.execute(
-            "SELECT request, answer, tokens_in + tokens_out, cost FROM requests "
-            "WHERE status != 'unanswered' ORDER BY id"
-        ).fetchall()
-    found = []
-    for request, answer, tokens, cost in entries:
-        question = json.loads(request)["messages"][-1]["content"]
-        found.append(Answer(text=json.loads(answer), repair=_REPAIR in question, tokens=tokens, cost=cost))
-    return found
 
 
 if __name__ == "__main__":

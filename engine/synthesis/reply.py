@@ -17,6 +17,9 @@ logger = logging.getLogger(__name__)
 MAX_ANSWER_CHARS = 1_000_000
 """A longer answer is kept cut off there and is unusable: no program and no label is so long."""
 
+CUT_OFF = "the answer is cut off"
+"""How the problem of an answer begins that reached the limit of tokens."""
+
 _SLACK_TOKENS = 10_000
 """What an endpoint may add to a request or an answer by itself: a system prompt of its own, thoughts it hides."""
 
@@ -187,7 +190,7 @@ def _problem(
         return f"the model refuses: {refusal[:200]!r}; change the instruction or the model"
     if reason == "length":
         return (
-            f"the answer is cut off at {max_output_tokens} tokens; raise `max_output_tokens` "
+            f"{CUT_OFF} at {max_output_tokens} tokens; raise `max_output_tokens` "
             "(a model that thinks first spends some of them on that)"
         )
     if len(text) > MAX_ANSWER_CHARS:

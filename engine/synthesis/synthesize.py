@@ -12,9 +12,10 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
+from engine.errors import LLMRefused
 from engine.synthesis.concepts import Concepts, header_line
 from engine.synthesis.contracts import Contract, image_contract
 from engine.synthesis.feedback import View, choose, look, needs, paragraph
@@ -23,6 +24,7 @@ from engine.synthesis.outcome import Failure, Slot, Synthesis
 from engine.synthesis.prompts import Prompt, rendered
 from engine.synthesis.provenance import header
 from engine.synthesis.repair import repair
+from engine.synthesis.reply import CUT_OFF
 from engine.synthesis.strategies import strategy_of, write
 from engine.synthesis.trial import Trial
 from engine.synthesis.verdict import Judge, Verdict
@@ -40,6 +42,9 @@ _GROWTH = 0.005
 
 _ANOTHER = 1003
 """From a variant to the one that replaces a copy: no program is asked for by it, and its approach is another one."""
+
+_BROKEN_OFF = "it was broken off as too long; write a much shorter program, with short lists and nothing said twice"
+"""Told to the model, while the user is told to allow more tokens: small models often repeat a word until the limit."""
 
 
 def synthesize(
@@ -127,14 +132,23 @@ class _Asking:
         while len(failures) <= self.task.synthesis.repairs and prompt not in asked:
             # A model that gives the same broken program again would be asked the very same question again.
             asked.add(prompt)
-            completion, problem = self._answer(prompt, variant)
+            try:
+                completion, problem = self._answer(prompt, variant)
+            except LLMRefused as error:
+                if not failures:
+                    raise
+                # A repair holds the question and a program: it may be too long where the question alone was not.
+                logger.warning("%s: nothing more is asked for it: %s", name, error)
+                reasons = (*failures[-1].reasons, f"and the request to put it right was refused: {error}")
+                failures[-1] = replace(failures[-1], reasons=reasons)
+                break
             written = _header(self.task, variant, prompt, completion)
             if (concepts := self.judge.concepts) is not None:
                 written = header_line([concepts.used[variant % len(concepts.used)].name]) + written
             if problem is None:
                 verdict = self.judge(name, completion.text, header=written)
             else:
-                verdict = Verdict(reasons=(problem,), told=(problem,))
+                verdict = Verdict(reasons=(problem,), told=(_BROKEN_OFF if problem.startswith(CUT_OFF) else problem,))
             if verdict.member is not None:
                 return Slot(name=name, program=verdict.member.program, failures=tuple(failures))
             copy = verdict.twin is not None
@@ -145,7 +159,7 @@ class _Asking:
                 different = rendered("focus_different.jinja", cues=verdict.twin.cues)
                 question = prompt = self._question(variant, focus=f"{focus}\n{different}")
             else:
-                prompt = repair(question, answer=completion.text, reasons=verdict.told)
+                prompt = repair(question, answer=completion.text, reasons=verdict.told, whole=problem is None)
         return Slot(name=name, program=None, failures=tuple(failures))
 
     def _question(self, variant: int, *, focus: str) -> Prompt:

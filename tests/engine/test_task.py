@@ -109,3 +109,13 @@ def test_a_task_is_frozen():
     task = LabelingTask(name="t", data={"source": "x"}, classes=[{"name": "a"}, {"name": "b"}], instruction="Label it.")
     with pytest.raises(ValueError, match="frozen"):
         task.name = "u"
+
+
+@pytest.mark.parametrize(
+    "path",
+    sorted((Path(__file__).resolve().parents[2] / "examples").glob("*/task.yaml")),
+    ids=lambda path: path.parent.name,
+)
+def test_the_task_files_of_the_examples_are_accepted(path: Path):
+    """What the repository shows to copy from keeps step with the keys."""
+    assert read_task(path).instruction

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from engine.errors import LLMError
+from engine.errors import LLMError, LLMRefused
 from engine.synthesis.ledger import Ledger
 from engine.synthesis.llm import OpenAIModel, ScriptedLLM
 from engine.synthesis.outcome import Synthesis
@@ -193,6 +193,19 @@ def test_an_answer_that_never_comes_is_an_error() -> None:
     """What stops the asking is raised; the ledger keeps what was answered."""
     with pytest.raises(LLMError, match="is down"):
         run(keyword("spam"), LLMError("the endpoint is down"), count=3)
+
+
+def test_a_repair_that_the_endpoint_refuses_costs_one_program_alone() -> None:
+    """A small context may hold a question and not its repair; the other programs are still asked for."""
+    done, _ = run(PROSE, LLMRefused("the context holds 4096 tokens"), keyword("spam"), count=2)
+    assert [program.name for program in done.programs] == ["program_01"]
+    assert "the context holds 4096 tokens" in done.rejected[0].reasons[-1]
+
+
+def test_a_first_question_that_the_endpoint_refuses_is_an_error() -> None:
+    """No other question would fare better, so the user is told at once."""
+    with pytest.raises(LLMRefused, match="context"):
+        run(LLMRefused("the context holds 100 tokens"), keyword("spam"), count=2)
 
 
 def test_a_rerun_sends_nothing_and_gives_the_same_programs(server: Any, tmp_path: Path) -> None:
