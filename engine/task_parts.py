@@ -169,6 +169,14 @@ class EndModelSpec(TaskModel):
     Attributes:
         encoder: for `features: encoder`, a transformers folder or hub name.
         num_features_log2: n-grams are hashed into 2 to this many buckets.
+        max_char_ngram: above 0, characters within words are hashed too, in threes up to so many in a row.
+        loss: `symmetric` and `generalized` forgive wrong soft labels more than cross entropy does.
+        label_temperature: below 1, soft labels are sharpened before they are learned from.
+        label_smoothing: share of a soft label that is spread evenly over the classes.
+        confidence_weight: above 0, rows with an unsure soft label weigh less: their certainty to this power.
+        balance_classes: whether rows are weighed so that every class counts the same.
+        self_training: whether rows without a vote are learned from in a second pass, where the model is sure of them
+            and held-out rows do not suffer.
         epochs: passes over the rows at most, for each regularization.
         regularization: L2 weights to choose from, on held-out soft labels, relative to the mean loss of a row.
         trainer: `auto` trains in this process when the features fit there, and with Ray Train otherwise.
@@ -179,6 +187,13 @@ class EndModelSpec(TaskModel):
     encoder: str | None = None
     num_features_log2: Annotated[int, Field(ge=10, le=24)] = 18
     max_ngram: Annotated[int, Field(ge=1, le=3)] = 2
+    max_char_ngram: Annotated[int, Field(ge=0, le=6)] = 0
+    loss: Literal["cross_entropy", "symmetric", "generalized"] = "cross_entropy"
+    label_temperature: Annotated[float, Field(ge=0.05, le=20)] = 1.0
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    confidence_weight: Annotated[float, Field(ge=0, le=10)] = 0.0
+    balance_classes: bool = False
+    self_training: bool = False
     epochs: Annotated[int, Field(ge=1)] = 40
     regularization: Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(min_length=1)] = (
         1e-2,

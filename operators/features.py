@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
+from operators.ngrams import Ngrams
 from operators.schema import Counts, Floats
 
 Sparse = Any
@@ -28,12 +29,14 @@ class FeatureSpec:
         encoder: folder or hub name of the encoder.
         num_features_log2: 2 to this many buckets.
         max_ngram: longest sequence of words.
+        max_char_ngram: longest sequence of characters within a word, 0 for none.
     """
 
     kind: Literal["hashed_ngrams", "encoder"] = "hashed_ngrams"
     encoder: str | None = None
     num_features_log2: int = 18
     max_ngram: int = 2
+    max_char_ngram: int = 0
 
     def __post_init__(self) -> None:
         if (self.kind == "encoder") != (self.encoder is not None):
@@ -53,7 +56,7 @@ class Featurizer:
 
     Example:
         >>> Featurizer(FeatureSpec(num_features_log2=10)).transform(["good film", None]).shape
-        (2, 1024)
+        (2, 1152)
     """
 
     def __init__(self, spec: FeatureSpec) -> None:
@@ -71,8 +74,11 @@ class Featurizer:
             self.num_features = encoder.num_features
             self._transform = lambda texts: sp.csr_matrix(encoder.encode(texts))
         else:
-            self.num_features = 2**spec.num_features_log2
-            self._transform = _hashed_ngrams(self.num_features, spec.max_ngram)
+            ngrams = Ngrams(
+                num_buckets=2**spec.num_features_log2, max_ngram=spec.max_ngram, max_char_ngram=spec.max_char_ngram
+            )
+            self.num_features = ngrams.num_features
+            self._transform = ngrams.transform
 
     def transform(self, texts: Sequence[str | None]) -> Sparse:
         """Featurize texts.
@@ -127,19 +133,3 @@ def unit_rows(features: Sparse) -> Sparse:
     lengths[lengths == 0] = 1.0
     features.data = (features.data / lengths[rows]).astype(np.float32)
     return features
-
-
-def _hashed_ngrams(num_features: int, max_ngram: int) -> Callable[[Sequence[str]], Sparse]:
-    from sklearn.feature_extraction.text import HashingVectorizer
-
-    # Without alternating signs: counts stay positive, and the logarithm below makes sense of them.
-    vectorizer = HashingVectorizer(
-        n_features=num_features, ngram_range=(1, max_ngram), alternate_sign=False, norm=None, dtype=np.float32
-    )
-
-    def transform(texts: Sequence[str]) -> Sparse:
-        counts = vectorizer.transform(texts)
-        counts.data = 1 + np.log(counts.data)
-        return counts
-
-    return transform

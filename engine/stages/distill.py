@@ -53,13 +53,14 @@ def distill(ctx: Context, corpus: Corpus, labels: str) -> Distilled:
         encoder=spec.encoder,
         num_features_log2=spec.num_features_log2,
         max_ngram=spec.max_ngram,
+        max_char_ngram=spec.max_char_ngram,
     )
-    features = digest_of("features", 1, labels, text_key(task), asdict(settings))
+    features = digest_of("features", 2, labels, text_key(task), asdict(settings), spec.self_training)
     facts = {"task": task.name, "instruction": task.instruction}
     knobs = {f"`end_model.{key}`": value for key, value in spec.model_dump().items()}
     inputs = Inputs(
         stage="distill",
-        version=(1,),
+        version=(2,),
         parts=(
             Input(
                 name="the soft labels",
@@ -91,6 +92,7 @@ def distill(ctx: Context, corpus: Corpus, labels: str) -> Distilled:
             "id_column": task.columns.id,
             "features": settings,
             "digest": features,
+            "uncovered": spec.self_training,
         }
         for _ in ctx.stream(
             "distill",
