@@ -102,26 +102,30 @@ def do_job(
     frequencies = told[2 + job.num_classes :].astype(np.int64)
     idf = inverse_document_frequencies(frequencies, num_rows=num_train + num_heldout)
     shares = told[2 : 2 + job.num_classes] / max(1, num_train + num_heldout)
-    rows = Rows(features=weighted(rows.features, idf), soft=rows.soft)
-    heldout = Rows(features=weighted(heldout.features, idf), soft=heldout.soft)
+    # Hashing leaves most buckets of a small corpus empty: their weights stay zero, and steps need not carry them.
+    used = np.flatnonzero(frequencies)
+    rows = Rows(features=weighted(rows.features, idf)[:, used], soft=rows.soft)
+    heldout = Rows(features=weighted(heldout.features, idf)[:, used], soft=heldout.soft)
     if not num_heldout or not num_train:
         # A handful of rows that fell on one side: nothing to choose by, so the second strongest and its last epoch,
         # since with few rows the danger is to learn them by heart.
         rows = heldout = rows if num_train else heldout
         job = replace(job, regularization=(sorted(job.regularization, reverse=True)[:2][-1],))
-    progress = progress or Progress.start(job.num_features, job.num_classes)
+    progress = progress or Progress.start(len(used), job.num_classes)
     work = _Work(job, rows, heldout, shares=shares, group=group, on_round=on_round)
     best = work.safest(progress)
     learned = None
     if job.self_training:
-        best, learned = work.self_trained(best, weighted(uncovered, idf), progress)
+        best, learned = work.self_trained(best, weighted(uncovered, idf)[:, used], progress)
     weights, chosen = best.choice.weights, best.choice.best
     assert chosen is not None, "the start is always offered"
     scores = scores_of(heldout.features, weights)
     temperature = best_temperature(scores, heldout.soft, group) if num_heldout and num_train else 1.0
+    whole = np.zeros((job.num_features + 1, job.num_classes))
+    whole[used], whole[-1] = weights[:-1], weights[-1]
     return Trained(
         progress=progress,
-        weights=weights,
+        weights=whole,
         chosen=chosen,
         idf=idf,
         num_train=num_train,

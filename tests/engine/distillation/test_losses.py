@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from engine.distillation.groups import Alone
 from engine.distillation.calibration import best_temperature, reliability
+from engine.distillation.groups import Alone
 from engine.distillation.losses import Loss, LossName
 from operators.end_model import softmax
 

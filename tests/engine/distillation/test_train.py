@@ -19,7 +19,12 @@ from engine.task_parts import EndModelSpec
 
 Files = Callable[..., list[Path]]
 
-TEXTS = ["a great superb film", "an awful dull plot", "lovely fun", "boring waste"]
+TEXTS = [
+    "great superb film the plot was scene",
+    "awful dull plot the scene was film",
+    "lovely fun film was the actor scene",
+    "boring waste was the film actor plot",
+]
 
 
 def _distill(files: list[Path], out: Path, **options: Any) -> Distillation:
