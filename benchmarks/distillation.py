@@ -8,6 +8,8 @@ and decides nothing.
 
     python benchmarks/distillation.py [--tasks a,b] [--seeds N] [--encoder DIR --rows N] [--cache DIR] [--json FILE]
 
+A corpus that is not named keeps its place in --json, as long as the settings are the same.
+
 --encoder adds a second kind of features, on at most --rows training rows and as many test rows of a corpus.
 """
 
@@ -72,7 +74,8 @@ def main() -> None:
     kinds = {"hashed_ngrams": EndModelSpec(**settings)}
     if options.encoder:
         kinds["encoder"] = EndModelSpec(features="encoder", encoder=options.encoder, **settings)
-    runs: dict[str, list[dict[str, Any]]] = {}
+    known = json.loads(options.json.read_text()) if options.json.is_file() else {}
+    runs: dict[str, list[dict[str, Any]]] = known.get("runs", {}) if known.get("settings") == settings else {}
     for name in options.tasks.split(","):
         corpus = read_corpus(name, data=options.texts, programs=options.programs, cache=options.cache)
         for kind, spec in kinds.items():
