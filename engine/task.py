@@ -13,13 +13,13 @@ from pydantic import Field, model_validator
 from engine.prices import price_of, why_unknown
 from engine.synthesis_spec import SynthesisSpec
 from engine.task_annotate import AnnotateSpec
+from engine.task_end_model import EndModelSpec
 from engine.task_parts import (
     AdmissionSpec,
     Budget,
     ClassSpec,
     Columns,
     DataSpec,
-    EndModelSpec,
     LabelModelSpec,
     LanguageModelSpec,
     Name,

@@ -165,43 +165,6 @@ class LabelModelSpec(TaskModel):
         return self
 
 
-class EndModelSpec(TaskModel):
-    """The model distilled from the soft labels.
-
-    Attributes:
-        encoder: for `features: encoder`, a transformers folder or hub name.
-        num_features_log2: n-grams are hashed into 2 to this many buckets.
-        epochs: passes over the rows at most, for each regularization.
-        regularization: L2 weights to choose from, on held-out soft labels, relative to the mean loss of a row.
-        trainer: `auto` trains in this process when the features fit there, and with Ray Train otherwise.
-        num_workers: of Ray Train; above 1, `auto` means Ray Train.
-    """
-
-    features: Literal["hashed_ngrams", "encoder"] = "hashed_ngrams"
-    encoder: str | None = None
-    num_features_log2: Annotated[int, Field(ge=10, le=24)] = 18
-    max_ngram: Annotated[int, Field(ge=1, le=3)] = 2
-    epochs: Annotated[int, Field(ge=1)] = 40
-    regularization: Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(min_length=1)] = (
-        1e-2,
-        1e-3,
-        1e-4,
-        3e-5,
-        1e-5,
-        3e-6,
-        1e-6,
-        3e-7,
-    )
-    trainer: Literal["auto", "process", "ray"] = "auto"
-    num_workers: Annotated[int, Field(ge=1)] = 1
-
-    @model_validator(mode="after")
-    def _encoder_named(self) -> EndModelSpec:
-        if (self.features == "encoder") != (self.encoder is not None):
-            raise ValueError("`features: encoder` and `encoder: <folder or hub name>` go together")
-        return self
-
-
 class SandboxSpec(TaskModel):
     """Limits on one program.
 

@@ -20,10 +20,11 @@ from operators.features import FeatureSpec, Featurizer, Sparse, weighted
 from operators.schema import Floats
 from operators.storage import Folder, folder_of
 
-FORMAT = 1
+FORMAT = 2
 """Version of the folder's layout and of the features; a folder of another version is refused."""
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
+_KEYS = ("format", "kind", "features", "class_names", "temperature")
 _BATCH = 4096
 
 
@@ -37,6 +38,7 @@ class LinearModel:
         weight: (d, k) float32.
         bias: (k,) float32.
         idf: (d,) float32, what features are multiplied by before the row is brought to length 1.
+        temperature: what scores are divided by, so that probabilities mean what they say on held-out rows.
     """
 
     features: FeatureSpec
@@ -44,6 +46,7 @@ class LinearModel:
     weight: npt.NDArray[np.float32]
     bias: npt.NDArray[np.float32]
     idf: npt.NDArray[np.float32]
+    temperature: float = 1.0
     extra: dict[str, Any] = field(default_factory=dict)
 
     @cached_property
@@ -56,9 +59,12 @@ class LinearModel:
         # In batches, so that the features of a long list never stand in memory at once.
         for start in range(0, len(texts), _BATCH):
             features = self._featurizer.transform(texts[start : start + _BATCH])
-            scores = weighted(features, self.idf) @ self.weight + self.bias
-            out[start : start + _BATCH] = softmax(scores)
+            out[start : start + _BATCH] = self.probabilities(features)
         return out
+
+    def probabilities(self, features: Sparse) -> Floats:
+        """Return the probability of each class for rows that are featurized by `features`; (n, k)."""
+        return softmax((weighted(features, self.idf) @ self.weight + self.bias) / self.temperature)
 
     def save(self, folder: Path) -> None:
         """Write config.json and model.safetensors into an existing folder."""
@@ -69,6 +75,7 @@ class LinearModel:
             "kind": "linear",
             "features": self.features.to_json(),
             "class_names": list(self.class_names),
+            "temperature": self.temperature,
             **self.extra,
         }
         text = json.dumps(config, indent=2, allow_nan=False) + "\n"
@@ -102,7 +109,8 @@ class LinearModel:
                 weight=tensors["weight"],
                 bias=tensors["bias"],
                 idf=tensors["idf"],
-                extra={k: v for k, v in config.items() if k not in ("format", "kind", "features", "class_names")},
+                temperature=float(config["temperature"]),
+                extra={key: value for key, value in config.items() if key not in _KEYS},
             )
         except FileNotFoundError as error:
             raise InputError(

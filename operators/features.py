@@ -15,6 +15,7 @@ import numpy.typing as npt
 import scipy.sparse as sp
 
 from operators.errors import InputError
+from operators.ngrams import Ngrams
 from operators.schema import Counts, Floats
 
 Sparse = Any
@@ -32,6 +33,7 @@ class FeatureSpec:
         num_features_log2: 2 to this many buckets.
         max_ngram: longest sequence of words.
         width: of embeddings that were made before; None for the other kinds.
+        max_char_ngram: longest sequence of characters within a word, 0 for none.
     """
 
     kind: Literal["hashed_ngrams", "encoder", "embedding"] = "hashed_ngrams"
@@ -39,6 +41,7 @@ class FeatureSpec:
     num_features_log2: int = 18
     max_ngram: int = 2
     width: int | None = None
+    max_char_ngram: int = 0
 
     def __post_init__(self) -> None:
         if (self.kind == "embedding") != (self.width is not None):
@@ -64,7 +67,7 @@ class Featurizer:
 
     Example:
         >>> Featurizer(FeatureSpec(num_features_log2=10)).transform(["good film", None]).shape
-        (2, 1024)
+        (2, 1152)
     """
 
     def __init__(self, spec: FeatureSpec) -> None:
@@ -85,8 +88,11 @@ class Featurizer:
             self.num_features = spec.width
             self._transform = lambda rows: sp.csr_matrix(_embeddings(rows, self.num_features))
         else:
-            self.num_features = 2**spec.num_features_log2
-            self._transform = _hashed_ngrams(self.num_features, spec.max_ngram)
+            ngrams = Ngrams(
+                num_buckets=2**spec.num_features_log2, max_ngram=spec.max_ngram, max_char_ngram=spec.max_char_ngram
+            )
+            self.num_features = ngrams.num_features
+            self._transform = ngrams.transform
 
     def transform(self, texts: Sequence[str | None]) -> Sparse:
         """Featurize texts.
@@ -161,19 +167,3 @@ def _embeddings(rows: Sequence[str], width: int) -> npt.NDArray[np.float32]:
                 "give it the files in `scored/` of a run, with `embedding` as the column of the text"
             ) from error
     return out
-
-
-def _hashed_ngrams(num_features: int, max_ngram: int) -> Callable[[Sequence[str]], Sparse]:
-    from sklearn.feature_extraction.text import HashingVectorizer
-
-    # Without alternating signs: counts stay positive, and the logarithm below makes sense of them.
-    vectorizer = HashingVectorizer(
-        n_features=num_features, ngram_range=(1, max_ngram), alternate_sign=False, norm=None, dtype=np.float32
-    )
-
-    def transform(texts: Sequence[str]) -> Sparse:
-        counts = vectorizer.transform(texts)
-        counts.data = 1 + np.log(counts.data)
-        return counts
-
-    return transform

@@ -31,7 +31,8 @@ class FeaturizeShard:
     """Step: write `features/<shard>-<digest>.parquet`.
 
     Columns: indices (list of int32), values (list of float32), soft_label (list of k float32), is_heldout. Held-out
-    rows choose the regularization; a hash of the text says which, so that duplicates stay on one side.
+    rows choose the regularization; a hash of the text says which, so that duplicates stay on one side. With
+    `uncovered` the training rows without a vote are there too, without a soft label.
     """
 
     def __init__(
@@ -43,12 +44,14 @@ class FeaturizeShard:
         id_column: str | None,
         features: FeatureSpec | Mapping[str, Any],
         digest: str,
+        uncovered: bool = False,
     ) -> None:
         self._folder = folder_of(folder)
         self._labels = labels
         self._text = text
         self._id = id_column
         self._digest = digest
+        self._uncovered = uncovered
         spec = features if isinstance(features, FeatureSpec) else FeatureSpec.from_json(features)
         self._featurizer = Featurizer(spec)
 
@@ -65,8 +68,13 @@ class FeaturizeShard:
             raise InputError(
                 f"shard {shard.key}: {labels.num_rows} rows were labeled, {len(texts)} are there; run again"
             )
-        used = pc.and_(pc.not_equal(labels.column("reason"), "uncovered"), pc.invert(labels.column("is_test")))
-        soft, rows = labels.column("soft_label").filter(used), texts.filter(used).to_pylist()
+        covered = pc.not_equal(labels.column("reason"), "uncovered")
+        used = pc.invert(labels.column("is_test"))
+        if not self._uncovered:
+            used = pc.and_(used, covered)
+        # An uncovered row's soft label is the class balance, which is nothing to learn from.
+        given = pc.if_else(covered, labels.column("soft_label"), None)
+        soft, rows = given.filter(used), texts.filter(used).to_pylist()
         features = self._featurizer.transform(rows)
         table = pa.table(
             {

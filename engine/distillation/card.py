@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from engine.distillation.train import Distillation
+    from engine.distillation.outcome import Distillation
 
 
 def model_card(done: Distillation, *, features: Mapping[str, Any], facts: Mapping[str, Any]) -> str:
@@ -28,6 +28,8 @@ def model_card(done: Distillation, *, features: Mapping[str, Any], facts: Mappin
         *(f"| {name} | {_cell(value)} |" for name, value in features.items() if value is not None),
         f"| rows | {done.num_rows}, of which {done.num_heldout} held out |",
         f"| regularization, epoch | {done.regularization:g}, {done.epoch} (chosen on held-out soft labels) |",
+        *([f"| trained with | {done.setting} |"] if done.setting else []),
+        f"| temperature | {done.temperature:.3f} (makes its confidence that of held-out soft labels) |",
         f"| held-out loss | {done.heldout_loss:.4f} |",
         f"| trainer | {done.trainer}: {done.trainer_reason} |",
         "",

@@ -13,10 +13,10 @@ import numpy as np
 
 from operators.schema import Floats
 
-_LOST = 0.25
+LOST = 0.25
 """A class has collapsed when fewer rows are predicted than this share of those that the soft labels give it."""
 
-_PRESENT = 0.02
+PRESENT = 0.02
 """Share of soft labels below which a class is too small on held-out rows to say so."""
 
 
@@ -44,7 +44,7 @@ class Candidate:
     def collapsed(self) -> tuple[int, ...]:
         """Classes that are predicted far less often than the soft labels say."""
         pairs = zip(self.predicted_shares, self.soft_shares, strict=True)
-        return tuple(c for c, (predicted, soft) in enumerate(pairs) if soft >= _PRESENT and predicted < _LOST * soft)
+        return tuple(c for c, (predicted, soft) in enumerate(pairs) if soft >= PRESENT and predicted < LOST * soft)
 
     @property
     def share_distance(self) -> float:

@@ -18,8 +18,10 @@ import numpy as np
 from engine.distillation.choice import Candidate, Choice
 from engine.distillation.groups import Group
 from engine.distillation.lbfgs import History
+from engine.distillation.losses import Loss
 from engine.distillation.rows import Rows
-from operators.end_model import scores_of, softmax
+from engine.distillation.safety import Tried
+from operators.end_model import scores_of
 from operators.schema import Floats
 
 _HALVINGS = 20
@@ -42,18 +44,25 @@ class Progress:
         weights: (d + 1, k), the bias last; where the next round starts.
         choice: the best weights so far.
         candidates: all that was measured on held-out rows.
+        tried: what the settings before this one came to; see `safety`.
     """
 
     rounds: int
     weights: Floats
     choice: Choice
     candidates: list[Candidate] = field(default_factory=list)
+    tried: list[Tried] = field(default_factory=list)
 
     @classmethod
     def start(cls, num_features: int, num_classes: int) -> Progress:
         """Start from zero weights."""
         weights = np.zeros((num_features + 1, num_classes))
         return cls(rounds=0, weights=weights, choice=Choice.none(weights))
+
+    def restart(self) -> None:
+        """Start again from zero weights, for another setting."""
+        self.rounds, self.weights = 0, np.zeros_like(self.weights)
+        self.choice = Choice.none(self.weights)
 
 
 def train(
@@ -65,19 +74,21 @@ def train(
     progress: Progress,
     group: Group,
     on_round: Callable[[Progress], None],
+    loss: Loss | None = None,
 ) -> Progress:
-    """Minimise cross entropy on soft labels plus an L2 penalty, once a regularization, each from the one before.
+    """Minimise the loss on soft labels plus an L2 penalty, once a regularization, each from the one before.
 
     Args:
-        rows: of this worker; features already weighted.
+        rows: of this worker; features already weighted, targets and weights set for the loss.
         heldout: of this worker; they choose regularization and epoch.
         regularization: L2 weights, relative to the mean loss of a row, falling.
         epochs: passes over the rows at most, a regularization.
         progress: where to go on; changed in place.
         group: whom to train with.
         on_round: called after each regularization, on every worker.
+        loss: of a row; cross entropy unless told. Held-out rows are judged by cross entropy in any case.
     """
-    objective = _Objective(rows, group)
+    objective = _Objective(rows, group, loss or Loss())
     judge = _Judge(heldout, group)
     for penalty in regularization[progress.rounds :]:
         _round(objective, judge, progress, penalty=penalty, epochs=epochs, group=group)
@@ -92,7 +103,7 @@ def _round(
     weights = progress.weights
     history = History(weights.size)
     value, gradient = objective(weights, penalty)
-    if not progress.candidates:
+    if progress.choice.best is None:
         # The start is a candidate too: where no step helps it is all there is.
         progress.choice.offer(judge(weights, regularization=penalty, epoch=0, train_loss=value), weights)
     best, waited = np.inf, 0
@@ -125,22 +136,26 @@ def _round(
 
 
 class _Objective:
-    """Mean cross entropy plus penalty, and its gradient, over the rows of all workers."""
+    """Mean loss plus penalty, and its gradient, over the rows of all workers."""
 
-    def __init__(self, rows: Rows, group: Group) -> None:
-        self._rows, self._group = rows, group
-        self._num_rows = float(group.total(np.array([float(rows.num_rows)]))[0])
+    def __init__(self, rows: Rows, group: Group, loss: Loss) -> None:
+        self._rows, self._group, self._loss = rows, group, loss
+        self._targets = rows.soft if rows.targets is None else rows.targets
+        self._weight = float(group.total(np.array([rows.total_weight]))[0])
         self._transposed = rows.features.T
 
     def __call__(self, weights: Floats, penalty: float) -> tuple[float, Floats]:
         scores = scores_of(self._rows.features, weights)
-        loss = cross_entropy(scores.astype(np.float64), self._rows.soft).sum()
-        error = ((softmax(scores) - self._rows.soft) / self._num_rows).astype(np.float32)
+        values, errors = self._loss.values_and_errors(scores.astype(np.float64), self._targets)
+        if self._rows.weights is not None:
+            values, errors = values * self._rows.weights, errors * self._rows.weights[:, None]
+        loss = values.sum()
+        error = (errors / self._weight).astype(np.float32)
         parts = np.empty(weights.size + 1)
         gradient = parts[:-1].reshape(weights.shape)
         gradient[:-1] = self._transposed @ error
         gradient[-1] = error.sum(axis=0, dtype=np.float64)
-        parts[-1] = loss / self._num_rows
+        parts[-1] = loss / self._weight
         if self._group.rank == 0:  # Once for all workers, the bias free.
             gradient[:-1] += penalty * weights[:-1]
             parts[-1] += penalty / 2 * np.square(weights[:-1]).sum()
@@ -153,21 +168,23 @@ class _Judge:
 
     def __init__(self, heldout: Rows, group: Group) -> None:
         self._heldout, self._group = heldout, group
-        sums = group.total(np.append(heldout.soft.sum(axis=0, dtype=np.float64), float(heldout.num_rows)))
-        self._num_rows = sums[-1]
-        self._shares = sums[:-1] / self._num_rows
+        self._targets = heldout.soft if heldout.targets is None else heldout.targets
+        told = [*heldout.soft.sum(axis=0, dtype=np.float64), float(heldout.num_rows), heldout.total_weight]
+        *sums, self._num_rows, self._weight = group.total(np.array(told))
+        self._shares = np.array(sums) / self._num_rows
 
     def __call__(self, weights: Floats, *, regularization: float, epoch: int, train_loss: float) -> Candidate:
         scores = scores_of(self._heldout.features, weights)
-        loss = cross_entropy(scores.astype(np.float64), self._heldout.soft).sum()
+        losses = cross_entropy(scores.astype(np.float64), self._targets)
+        loss = (losses if self._heldout.weights is None else losses * self._heldout.weights).sum()
         predicted = np.bincount(scores.argmax(axis=1), minlength=scores.shape[1]).astype(np.float64)
-        total = self._group.total(np.append(predicted, loss)) / self._num_rows
+        total = self._group.total(np.append(predicted, loss))
         return Candidate(
             regularization=regularization,
             epoch=epoch,
             train_loss=train_loss,
-            heldout_loss=float(total[-1]),
-            predicted_shares=tuple(total[:-1].tolist()),
+            heldout_loss=float(total[-1] / self._weight),
+            predicted_shares=tuple((total[:-1] / self._num_rows).tolist()),
             soft_shares=tuple(self._shares.tolist()),
         )
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -11,8 +12,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import scipy.sparse as sp
 
-from engine.task_parts import EndModelSpec
+from engine.distillation.losses import Loss
+from engine.task_end_model import EndModelSpec
 from operators.features import FeatureSpec, Sparse
+from operators.schema import Floats
 from operators.storage import Folder, map_files, read_metadata, read_table
 
 _LISTS = ("indices", "values", "soft_label")
@@ -25,15 +28,28 @@ class Rows:
     Attributes:
         features: (n, d) float32 CSR, rows of length 1.
         soft: (n, k) soft labels, float32.
+        targets: (n, k) what is learned in their place, None for the soft labels as they are.
+        weights: (n,) of the rows in the loss, None where all weigh 1.
     """
 
     features: Sparse
     soft: npt.NDArray[np.float32]
+    targets: npt.NDArray[Any] | None = None
+    weights: Floats | None = None
 
     @property
     def num_rows(self) -> int:
         """Return n."""
         return int(self.soft.shape[0])
+
+    @property
+    def total_weight(self) -> float:
+        """What the weights of the rows come to."""
+        return float(self.num_rows) if self.weights is None else float(self.weights.sum())
+
+    def prepared(self, loss: Loss, shares: Floats) -> Rows:
+        """Set targets and weights for a loss; `shares` are the (k,) mean soft labels of all rows."""
+        return replace(self, targets=loss.targets(self.soft), weights=loss.weights(self.soft, shares))
 
 
 def feature_spec(spec: EndModelSpec, *, embedding_width: int | None = None) -> FeatureSpec:
@@ -45,14 +61,15 @@ def feature_spec(spec: EndModelSpec, *, embedding_width: int | None = None) -> F
         encoder=spec.encoder,
         num_features_log2=spec.num_features_log2,
         max_ngram=spec.max_ngram,
+        max_char_ngram=spec.max_char_ngram,
     )
 
 
-def read_rows(files: Sequence[Folder], *, num_features: int, num_classes: int) -> tuple[Rows, Rows]:
+def read_rows(files: Sequence[Folder], *, num_features: int, num_classes: int) -> tuple[Rows, Rows, Sparse]:
     """Read featurized shards.
 
     Returns:
-        the rows to train on and those held out.
+        the rows to train on, those held out, and the features of uncovered rows, where there are any in the files.
     """
     tables = map_files(lambda path: read_table(path, [*_LISTS, "is_heldout"]), files)
     parts = [_read(table, num_features, num_classes) for table in tables]
@@ -62,14 +79,18 @@ def read_rows(files: Sequence[Folder], *, num_features: int, num_classes: int) -
                 sp.csr_matrix((0, num_features), dtype=np.float32),
                 np.zeros((0, num_classes), np.float32),
                 np.zeros(0, bool),
+                np.zeros(0, bool),
             )
         ]
     features = sp.vstack([part[0] for part in parts], format="csr")
     soft = np.concatenate([part[1] for part in parts])
     heldout = np.concatenate([part[2] for part in parts])
+    covered = np.concatenate([part[3] for part in parts])
+    labeled, kept_back = features[covered], heldout[covered]
     return (
-        Rows(features=features[~heldout], soft=soft[~heldout]),
-        Rows(features=features[heldout], soft=soft[heldout]),
+        Rows(features=labeled[~kept_back], soft=soft[~kept_back]),
+        Rows(features=labeled[kept_back], soft=soft[kept_back]),
+        features[~covered],
     )
 
 
@@ -85,18 +106,21 @@ def feature_bytes(files: Sequence[Folder]) -> int:
     return total
 
 
-def num_rows(files: Sequence[Folder]) -> int:
-    """Return how many rows these files hold, from their footers alone."""
-    return sum(footer.num_rows for footer in map_files(read_metadata, files))
+def num_covered(files: Sequence[Folder]) -> int:
+    """Return how many rows of these files have a soft label."""
+    tables = map_files(lambda path: read_table(path, ["soft_label"]), files)
+    return sum(table.num_rows - table.column("soft_label").null_count for table in tables)
 
 
 def _read(
     table: pa.Table, num_features: int, num_classes: int
-) -> tuple[Sparse, npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
+) -> tuple[Sparse, npt.NDArray[np.float32], npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
     n = table.num_rows
     lengths = pc.list_value_length(table.column("indices")).to_numpy()
     offsets = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
     indices, values, soft = (pc.list_flatten(table.column(name)).to_numpy() for name in _LISTS)
     features = sp.csr_matrix((values, indices, offsets), shape=(n, num_features), dtype=np.float32)
     heldout = np.asarray(table.column("is_heldout").to_pylist(), dtype=bool)
-    return features, soft.astype(np.float32).reshape(n, num_classes), heldout
+    # Uncovered rows have no soft label, and flattening passes them over.
+    covered = np.asarray(table.column("soft_label").is_valid().to_numpy(), dtype=bool)
+    return features, soft.astype(np.float32).reshape(int(covered.sum()), num_classes), heldout, covered

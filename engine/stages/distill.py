@@ -50,12 +50,12 @@ def distill(ctx: Context, corpus: Corpus, labels: str) -> Distilled:
     spec = task.end_model
     width = ctx.run.noted("embedding_width") if task.modality == "image" else None
     settings = feature_spec(spec, embedding_width=width)
-    features = digest_of("features", 1, labels, text_key(task), settings.to_json())
+    features = digest_of("features", 2, labels, text_key(task), settings.to_json(), spec.self_training)
     facts = {"task": task.name, "instruction": task.instruction}
     knobs = {f"`end_model.{key}`": value for key, value in spec.model_dump().items()}
     inputs = Inputs(
         stage="distill",
-        version=(1,),
+        version=(2,),
         parts=(
             Input(
                 name="the soft labels",
@@ -87,6 +87,7 @@ def distill(ctx: Context, corpus: Corpus, labels: str) -> Distilled:
             "id_column": task.columns.id,
             "features": settings,
             "digest": features,
+            "uncovered": spec.self_training,
         }
         for _ in ctx.stream(
             "distill",

@@ -11,11 +11,12 @@ import pytest
 from operators.end_model import LinearModel, softmax
 from operators.errors import InputError
 from operators.features import FeatureSpec
+from operators.ngrams import NUM_LOOKS
 
 
 def _model(seed: int = 0) -> LinearModel:
     rng = np.random.default_rng(seed)
-    d = 2**10
+    d = 2**10 + NUM_LOOKS
     return LinearModel(
         features=FeatureSpec(num_features_log2=10),
         class_names=("a", "b", "c"),
@@ -67,7 +68,7 @@ def test_another_format_is_refused(tmp_path: Path) -> None:
     _model().save(tmp_path)
     config = json.loads((tmp_path / "config.json").read_text())
     (tmp_path / "config.json").write_text(json.dumps(config | {"format": 99}))
-    with pytest.raises(InputError, match="format 99, expected 1"):
+    with pytest.raises(InputError, match="format 99, expected 2"):
         LinearModel.load(tmp_path)
 
 

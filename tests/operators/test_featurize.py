@@ -53,6 +53,19 @@ def test_uncovered_and_test_rows_stay_out(tmp_path: Path) -> None:
     assert table.column("soft_label").to_pylist() == [[0.25, 0.75]] * 2
 
 
+def test_uncovered_rows_come_along_where_they_are_asked_for(tmp_path: Path) -> None:
+    """For self-training they are there, without the class balance as a soft label; test rows are not."""
+    shard = _shard(tmp_path, ["good film", "bad film", "great"])
+    _labels(tmp_path, shard, ["labeled", "uncovered", "uncovered"], [False, False, True])
+    step = FeaturizeShard(
+        folder=str(tmp_path), labels="l", text="body", id_column=None, features=SPEC, digest="f", uncovered=True
+    )
+    assert json.loads(step(shard.to_json())) == {"rows": 2}
+    table = pq.read_table(features_path(tmp_path, shard.key, "f"))
+    assert table.column("soft_label").to_pylist() == [[0.25, 0.75], None]
+    assert all(table.column("indices").to_pylist())
+
+
 def test_a_shard_without_covered_rows_gives_an_empty_file(tmp_path: Path) -> None:
     """Nothing to train on is a file with no rows, not an error."""
     shard = _shard(tmp_path, ["good", None])

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 from operators.corpus.plan import plan_shards
 from operators.end_model import LinearModel
 from operators.features import FeatureSpec
+from operators.ngrams import NUM_LOOKS
 from operators.predict import PredictShard, predictions_path
 
 
@@ -21,9 +22,9 @@ def test_rows_out_are_rows_in(tmp_path: Path) -> None:
     model = LinearModel(
         features=FeatureSpec(num_features_log2=10),
         class_names=("a", "b"),
-        weight=rng.normal(size=(1024, 2)).astype(np.float32),
+        weight=rng.normal(size=(1024 + NUM_LOOKS, 2)).astype(np.float32),
         bias=np.zeros(2, np.float32),
-        idf=np.ones(1024, np.float32),
+        idf=np.ones(1024 + NUM_LOOKS, np.float32),
     )
     (tmp_path / "model").mkdir()
     model.save(tmp_path / "model")

@@ -20,6 +20,7 @@ from operators.evaluate import EvaluateShard
 from operators.features import FeatureSpec
 from operators.featurize import FeaturizeShard
 from operators.label import LabelShard
+from operators.ngrams import NUM_LOOKS
 from operators.posterior import Evidence
 from operators.predict import PredictShard
 from operators.rows import IndexShard, SplitRule
@@ -134,8 +135,8 @@ def _run(folder: Folder, source: str) -> tuple[dict[str, bytes], bytes]:
     LabelShard(folder=place, rows="r", program_keys=KEYS, evidence=evidence, majority=evidence, digest="l")(shard.key)
     spec = FeatureSpec(num_features_log2=6)
     FeaturizeShard(folder=place, labels="l", text="text", id_column=None, features=spec, digest="f")(item)
-    zeros, ones = np.zeros(2, np.float32), np.ones(64, np.float32)
-    weight = rng.normal(size=(64, 2)).astype(np.float32)
+    zeros, ones = np.zeros(2, np.float32), np.ones(64 + NUM_LOOKS, np.float32)
+    weight = rng.normal(size=(64 + NUM_LOOKS, 2)).astype(np.float32)
     model = LinearModel(features=spec, class_names=("a", "b"), weight=weight, bias=zeros, idf=ones)
     local = Path(source).parent
     model.save(local)

@@ -30,7 +30,13 @@ def feature_files(tmp_path: Path) -> Callable[..., list[Path]]:
     """Make feature files with soft labels that are wrong for a share `noise` of the rows."""
 
     def make(
-        *, num_rows: int = 400, num_files: int = 3, noise: float = 0.2, share: float = 0.5, heldout: float = 0.2
+        *,
+        num_rows: int = 400,
+        num_files: int = 3,
+        noise: float = 0.2,
+        share: float = 0.5,
+        heldout: float = 0.2,
+        uncovered: int = 0,
     ) -> list[Path]:
         texts, classes = planted(num_rows, seed=0, share=share)
         rng = np.random.default_rng(1)
@@ -52,6 +58,19 @@ def feature_files(tmp_path: Path) -> Callable[..., list[Path]]:
                 }
             )
             files.append(tmp_path / f"{i}.parquet")
+            pq.write_table(table, files[-1])
+        if uncovered:
+            block = Featurizer(SPEC).transform(planted(uncovered, seed=2, share=share)[0])
+            spans = [slice(a, b) for a, b in zip(block.indptr, block.indptr[1:], strict=False)]
+            table = pa.table(
+                {
+                    "indices": pa.array([block.indices[s] for s in spans], pa.list_(pa.int32())),
+                    "values": pa.array([block.data[s] for s in spans], pa.list_(pa.float32())),
+                    "soft_label": pa.nulls(uncovered, pa.list_(pa.float32())),
+                    "is_heldout": pa.array([False] * uncovered),
+                }
+            )
+            files.append(tmp_path / "uncovered.parquet")
             pq.write_table(table, files[-1])
         return files
 

@@ -12,7 +12,7 @@ import pytest
 from cluster.session import connect
 from engine.distillation.end_model import EndModel
 from engine.distillation.train import distill
-from engine.task_parts import EndModelSpec
+from engine.task_end_model import EndModelSpec
 
 pytestmark = [pytest.mark.slow, pytest.mark.ray]
 

@@ -9,15 +9,22 @@ from typing import Any
 
 import numpy as np
 import pytest
+from safetensors.numpy import load_file
 
 from engine.distillation.end_model import EndModel
-from engine.distillation.train import Distillation, choose_trainer, distill
+from engine.distillation.outcome import Distillation
+from engine.distillation.train import choose_trainer, distill
 from engine.errors import EngineError
-from engine.task_parts import EndModelSpec
+from engine.task_end_model import EndModelSpec
 
 Files = Callable[..., list[Path]]
 
-TEXTS = ["a great superb film", "an awful dull plot", "lovely fun", "boring waste"]
+TEXTS = [
+    "great superb film the plot was scene",
+    "awful dull plot the scene was film",
+    "lovely fun film was the actor scene",
+    "boring waste was the film actor plot",
+]
 
 
 def _distill(files: list[Path], out: Path, **options: Any) -> Distillation:
@@ -92,14 +99,74 @@ def test_its_json_is_json(feature_files: Files, tmp_path: Path) -> None:
 
 
 def test_a_collapsed_candidate_is_passed_over(feature_files: Files, tmp_path: Path) -> None:
-    """With a rare class and only strong regularization the model loses it, and says so; with a weak one it does not."""
+    """With a rare class, strong regularization loses it; where a weak one is there too, that one is taken."""
     files = feature_files(num_rows=800, share=0.1, noise=0.0)
-    lost = _distill(files, tmp_path / "strong", regularization=(10.0,))
-    assert lost.predicted_shares["good"] == 0
-    assert any("hardly ever predicts good" in warning for warning in lost.warnings)
     kept = _distill(files, tmp_path / "both", regularization=(10.0, 1e-4))
     assert kept.regularization == 1e-4
     assert kept.warnings == ()
+
+
+def test_a_collapse_is_noticed_and_mended(feature_files: Files, tmp_path: Path) -> None:
+    """Where all that the task allows loses a class, a safer setting is trained, taken and told."""
+    files = feature_files(num_rows=800, share=0.1, noise=0.0)
+    done = _distill(files, tmp_path / "model", regularization=(10.0,))
+    assert "weaker regularization" in done.setting
+    assert done.regularization < 10.0
+    assert done.predicted_shares["good"] == pytest.approx(0.1, abs=0.05)
+    (warning,) = done.warnings
+    assert "hardly ever predicts good on the rows it was trained on" in warning
+    assert "trained again with plain cross entropy" in warning
+    assert "predicted shares 1.00/0.00" in warning
+    assert EndModel.load(tmp_path / "model").predict(TEXTS).tolist() == [1, 0, 1, 0]
+
+
+def test_the_model_says_what_held_out_soft_labels_say(feature_files: Files, tmp_path: Path) -> None:
+    """A model that is held back has too little confidence; its temperature makes it that of the soft labels."""
+    done = _distill(feature_files(num_rows=2000, noise=0.0), tmp_path / "model", regularization=(0.03,))
+    assert done.temperature < 0.9
+    assert json.loads((tmp_path / "model" / "config.json").read_text())["temperature"] == done.temperature
+    assert sum(found.rows for found in done.reliability) == done.num_heldout
+    told = [found for found in done.reliability if found.confidence is not None]
+    gap = sum(found.rows * abs(found.confidence - (found.soft_label or 0)) for found in told if found.confidence)
+    assert gap / done.num_heldout < 0.03
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"loss": "symmetric"},
+        {"loss": "generalized"},
+        {"label_temperature": 0.5},
+        {"label_smoothing": 0.1},
+        {"confidence_weight": 2.0},
+        {"balance_classes": True},
+    ],
+)
+def test_every_option_learns_and_changes_the_model(
+    feature_files: Files, tmp_path: Path, options: dict[str, Any]
+) -> None:
+    """Each way to weigh rows gives a model that is right about plain texts, and another one than the default."""
+    files = feature_files(share=0.3)
+    _distill(files, tmp_path / "plain")
+    done = _distill(files, tmp_path / "other", **options)
+    assert EndModel.load(tmp_path / "other").predict(TEXTS).tolist() == [1, 0, 1, 0]
+    plain, other = (load_file(tmp_path / name / "model.safetensors")["weight"] for name in ("plain", "other"))
+    if options != {"confidence_weight": 2.0}:  # All planted rows are equally sure, so that all weigh the same.
+        assert not np.allclose(plain, other, atol=1e-3)
+    assert done.setting == ""
+
+
+def test_uncovered_rows_teach_words_that_covered_ones_lack(feature_files: Files, tmp_path: Path) -> None:
+    """Self-training is off unless asked for, and learns from rows without a soft label of which the model is sure."""
+    files = feature_files(num_rows=600, noise=0.0, uncovered=200)
+    off = _distill(files, tmp_path / "off")
+    assert (off.self_training, off.num_rows) == (None, 600)
+    done = _distill(files, tmp_path / "on", self_training=True, label_temperature=0.3)
+    assert done.self_training is not None
+    assert done.num_rows == 600
+    assert done.self_training.rows <= 200
+    plain, other = (load_file(tmp_path / name / "model.safetensors")["weight"] for name in ("off", "on"))
+    assert plain.shape == other.shape
 
 
 def test_no_rows_is_an_error(feature_files: Files, tmp_path: Path) -> None:

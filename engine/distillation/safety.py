@@ -1,0 +1,105 @@
+"""Noticing that a trained model has lost a class, and which settings to try then.
+
+A model that predicts one class for nearly all rows can have a fair loss. Its predictions of the rows it was trained
+on, counted by class beside the label model's labels of the same rows, give it away without gold.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from engine.distillation.choice import LOST, PRESENT, Choice
+from engine.distillation.losses import Loss
+from operators.schema import Floats
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """One way to train; `name` says in words what is different from the task's own, "" for that."""
+
+    name: str
+    regularization: tuple[float, ...]
+    loss: Loss
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tried:
+    """What a setting came to.
+
+    Attributes:
+        predicted: (k,) share of training rows that the chosen weights predict to be of each class.
+        labeled: (k,) share of them that the label model gives each class.
+    """
+
+    setting: Setting
+    choice: Choice
+    predicted: tuple[float, ...]
+    labeled: tuple[float, ...]
+
+    @property
+    def lost(self) -> tuple[int, ...]:
+        """Classes that are predicted far less often than the label model gives them."""
+        pairs = zip(self.predicted, self.labeled, strict=True)
+        return tuple(c for c, (made, told) in enumerate(pairs) if told >= PRESENT and made < LOST * told)
+
+    def rank(self) -> tuple[int, float]:
+        """Order settings: by classes lost, then by the distance between the shares."""
+        return len(self.lost), float(np.abs(np.subtract(self.predicted, self.labeled)).sum())
+
+
+def settings(regularization: tuple[float, ...], loss: Loss) -> tuple[Setting, ...]:
+    """Return the task's own setting and the safer ones to try where it loses a class."""
+    weakest = min(regularization)
+    weaker = tuple(weakest / 10**i for i in range(1, 5))
+    plain = replace(loss, name="cross_entropy", confidence_power=0.0, smoothing=0.0)
+    return (
+        Setting(name="", regularization=regularization, loss=loss),
+        Setting(
+            name=f"plain cross entropy and weaker regularization, down to {weaker[-1]:g}",
+            regularization=weaker,
+            loss=plain,
+        ),
+        Setting(
+            name="rows weighed so that every class counts the same",
+            regularization=(*regularization, *weaker[:1]),
+            loss=replace(plain, by_class=True),
+        ),
+    )
+
+
+def best_of(tried: Sequence[Tried]) -> Tried:
+    """Return the one that lost fewest classes; the earliest of equals."""
+    return min(tried, key=Tried.rank)
+
+
+def warning(tried: Sequence[Tried], class_names: Sequence[str]) -> str | None:
+    """Say what was lost and what was done about it, None where nothing was."""
+    first, best = tried[0], best_of(tried)
+    if not first.lost:
+        return None
+    found = (
+        f"the model hardly ever predicts {_names(first.lost, class_names)} on the rows it was trained on, although the "
+        f"label model gives it: predicted shares {_shares(first.predicted)}, labels {_shares(first.labeled)}"
+    )
+    if best is first:
+        return f"{found}; safer settings did no better. Look at the programs of these classes"
+    left = f", which still loses {_names(best.lost, class_names)}" if best.lost else ""
+    return f"{found}; trained again with {best.setting.name}{left}: predicted shares {_shares(best.predicted)}"
+
+
+def class_shares(labels: npt.NDArray[Any], num_classes: int) -> Floats:
+    """Count (n, k) scores or soft labels by their most probable class; (k,)."""
+    return np.bincount(labels.argmax(axis=1), minlength=num_classes).astype(np.float64)
+
+
+def _names(classes: Sequence[int], class_names: Sequence[str]) -> str:
+    return ", ".join(class_names[c] for c in classes)
+
+
+def _shares(shares: Sequence[float]) -> str:
+    return "/".join(f"{share:.2f}" for share in shares)
