@@ -23,8 +23,8 @@ demo: install
 	$(BIN)/alchemist run examples/imdb/task.yaml --out runs/imdb
 
 test: install
-	$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadscope -m "not slow and not gpu and not network and not cluster"
-	$(BIN)/python -m pytest -n $(TEST_WORKERS) -m "slow and not gpu and not network and not cluster"
+	$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadscope -m "not slow and not gpu and not network and not long"
+	$(BIN)/python -m pytest -n $(TEST_WORKERS) -m "slow and not gpu and not network and not long"
 
 # With those that take minutes: several nodes, an object store, many kills. GPU and network tests skip themselves with
 # a reason where there is none.

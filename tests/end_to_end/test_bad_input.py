@@ -131,6 +131,7 @@ def test_a_full_disk_is_named(project: Callable[..., Path], tmp_path: Path):
         subprocess.run(["umount", "-l", str(run)], check=True)
 
 
+@pytest.mark.long
 def test_bad_files_are_skipped_where_the_task_says_so(project: Callable[..., Path]):
     """The rest is labeled as it would be alone, what was skipped is listed, and the exit code is 4."""
     task = project(num_rows=300)

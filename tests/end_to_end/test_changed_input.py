@@ -14,7 +14,7 @@ from engine import pipeline, read_task
 from engine.stages.stream import Silent
 from operators.errors import ChangedError
 
-pytestmark = [pytest.mark.slow, pytest.mark.ray]
+pytestmark = [pytest.mark.slow, pytest.mark.ray, pytest.mark.long]
 
 
 class Changing(Silent):
@@ -24,10 +24,10 @@ class Changing(Silent):
         self.items: dict[str, int] = {}
         self._change = change
 
-    def begin(self, stage: str, total: int) -> None:
+    def begin(self, stage: str, total: int, *, rows: int | None = None) -> None:
         self.items[stage] = self.items.get(stage, 0) + total
 
-    def end(self, stage: str, status: str, seconds: float, rows: int | None) -> None:
+    def end(self, stage: str, status: str, seconds: float, rows: int | None, *, reason: str = "") -> None:
         if stage == "index" and self._change is not None:
             self._change()
 

@@ -24,7 +24,7 @@ import pytest
 
 from cluster.health import TIGHT
 
-pytestmark = [pytest.mark.slow, pytest.mark.ray, pytest.mark.cluster]
+pytestmark = [pytest.mark.slow, pytest.mark.ray, pytest.mark.long]
 
 ROOT = Path(__file__).resolve().parents[2]
 HEAD = "10.77.31.1"

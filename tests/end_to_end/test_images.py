@@ -68,6 +68,7 @@ PROGRAMS = {"a": ("skin", "0.02"), "b": ("skin", "0.3"), "c": ("flesh", "0.1"), 
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.ray
 def test_images_are_labeled_by_programs_over_concepts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Broken images are listed and the rest is labeled; new concepts cost no pass over the images."""

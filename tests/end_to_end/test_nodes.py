@@ -21,7 +21,7 @@ from engine import pipeline, read_task
 from engine.stages.stream import Silent
 from operators.stream import run_shards
 
-pytestmark = [pytest.mark.slow, pytest.mark.ray, pytest.mark.cluster]
+pytestmark = [pytest.mark.slow, pytest.mark.ray, pytest.mark.long]
 
 ROWS, SHARDS = 1200, 24
 NODE = {"num_cpus": 2, "object_store_memory": 80 << 20}

@@ -185,6 +185,7 @@ def test_gold_labels_are_used_only_where_the_task_hands_them_over(project: Calla
     assert "'eggs'" in said
 
 
+@pytest.mark.long
 def test_people_change_programs_and_only_what_they_changed_is_computed(
     project: Callable[..., Path], endpoint: tuple[str, list[str]], tmp_path: Path
 ):

@@ -14,7 +14,7 @@ from cluster.session import connect
 from engine import pipeline, read_task
 from engine.pipeline import RunResult
 
-pytestmark = [pytest.mark.slow, pytest.mark.ray]
+pytestmark = [pytest.mark.slow, pytest.mark.ray, pytest.mark.long]
 
 
 @pytest.fixture(scope="module", autouse=True)

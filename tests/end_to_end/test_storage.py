@@ -21,7 +21,7 @@ pytest.importorskip("moto.server", reason="moto stands for S3")
 import s3fs
 from moto.server import ThreadedMotoServer
 
-pytestmark = [pytest.mark.slow, pytest.mark.ray, pytest.mark.cluster]
+pytestmark = [pytest.mark.slow, pytest.mark.ray, pytest.mark.long]
 
 ALCHEMIST = str(Path(sys.executable).with_name("alchemist"))
 SHARDS = ("rows", "votes", "faults", "counts", "labels", "features", "predictions")

@@ -27,6 +27,8 @@ def run(tmp_path: Path, server: Any, **changes: Any) -> list[str]:
         "language_model": server.spec().model_dump(),
         "synthesis": {
             "strategies": ["rules"],
+            "repairs": 0,
+            "diversity": False,
             "stages": "two",
             "knowledge_model": scholar.model_dump(),
             "documents": [str(tmp_path / "guide.md")],
