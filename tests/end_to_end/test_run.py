@@ -130,6 +130,7 @@ main.main()
 """
 
 
+@pytest.mark.long
 def test_ctrl_c_ends_with_130_and_the_next_run_goes_on(project: Callable[..., Path]):
     """An interrupt in any stage ends the command with 130 and a word on how to go on; what was done stays done."""
     task = project()
