@@ -110,7 +110,7 @@ def _dask(functions: list[LabelingFunction], frame: pd.DataFrame) -> Votes:
     from snorkel.labeling.apply.dask import DaskLFApplier
 
     parts = dask.dataframe.from_pandas(frame, npartitions=2)
-    votes: Votes = DaskLFApplier(functions).apply(parts, scheduler="processes")
+    votes: Votes = DaskLFApplier(functions).apply(parts, scheduler="processes", fault_tolerant=True)
     return votes
 
 
