@@ -196,7 +196,7 @@ def kill_once(
     ours, rays = left_over(seconds=_GONE_S, node=node_pid)
     kill = Kill(
         number=0, again=0, kind=kind, task=run.task, until=run.until, own_ray=run.address is None,
-        at_s=round(died, 2), victim=victim[:80], exit_codes=tuple(codes), seconds=round(seconds, 1),
+        at_s=round(died, 2), victim=_without_paths(victim), exit_codes=tuple(codes), seconds=round(seconds, 1),
         left_over=tuple(p.title[:80] for p in ours), left_by_ray=tuple(p.title[:80] for p in rays),
     )  # fmt: skip
     if codes[-1] != 0:
@@ -230,6 +230,11 @@ def hit(
                 return clock(), victim.title
         time.sleep(_LOOK_S)
     return clock(), ""
+
+
+def _without_paths(title: str) -> str:
+    """Shorten the title of a process, and take this machine's paths from it."""
+    return title.replace(sys.executable, "python").replace(f"{Path(__file__).resolve().parents[1]}/", "")[:80]
 
 
 if __name__ == "__main__":
