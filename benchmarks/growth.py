@@ -1,8 +1,9 @@
 """How the engine grows with the corpus, and what a changed program costs.
 
 Corpora of a hundred thousand to three million comments are labeled up to the soft labels, by ten cheap programs, on
-a Ray that is already up. CPU time is of the driver and all processes below it, Ray's included; the start is what a
-run over two shards takes. Then one program of ten is edited, cheap ones and real ones, and the run repeated.
+a Ray that is already up. CPU time is of the driver and all processes below it, Ray's included, the median of some runs
+a size; the start is what a run over two shards takes, and the exponent the slope of a line through all sizes beyond it,
+in logarithms. Then one program of ten is edited, cheap ones and real ones, and the run repeated.
 
     python benchmarks/growth.py [--rows 100000 300000 1000000 3000000] [--json FILE]
 """
@@ -35,6 +36,7 @@ EXPONENT_BAR = 1.02
 EDIT_BAR = 0.2
 _FILE_ROWS = 100_000
 _START_ROWS = 32_768
+_STARTS = 5
 _EDIT_ROWS = {"cheap": 1_000_000, "real": 400_000}
 
 
@@ -53,6 +55,7 @@ def main() -> None:
     """Measure, print and write; exit with 1 when a bar is missed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, nargs="+", default=[100_000, 300_000, 1_000_000, 3_000_000])
+    parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--data", type=Path, default=SHARED / "data" / "text")
     parser.add_argument("--programs", type=Path, default=SHARED / "programs")
     parser.add_argument("--json", type=Path, default=ROOT / "benchmarks" / "results" / "growth.json")
@@ -63,10 +66,12 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name, connect():
         folder = Path(name)
         labeled(folder, sources["cheap"], data=options.data, rows=_START_ROWS)  # workers and files are warm after it
-        start, _ = labeled(folder, sources["cheap"], data=options.data, rows=_START_ROWS)
+        starts = [labeled(folder, sources["cheap"], data=options.data, rows=_START_ROWS)[0] for _ in range(_STARTS)]
+        start = sorted(starts, key=lambda usage: usage.cpu_s)[_STARTS // 2]
         sizes = {}
         for rows in options.rows:
-            sizes[rows], _ = labeled(folder, sources["cheap"], data=options.data, rows=rows)
+            runs = [labeled(folder, sources["cheap"], data=options.data, rows=rows)[0] for _ in range(options.repeats)]
+            sizes[rows] = sorted(runs, key=lambda usage: usage.cpu_s)[len(runs) // 2]
             print(rows, sizes[rows], flush=True)
         content["growth"] = growth(start, sizes)
         print(json.dumps(content["growth"]), flush=True)
@@ -83,20 +88,19 @@ def main() -> None:
 
 def growth(start: Usage, sizes: dict[int, Usage]) -> dict[str, Any]:
     """Say how CPU time grows from the smallest to the largest size, the start taken off."""
-    least, most = min(sizes), max(sizes)
-    # What a start takes besides its rows: the slope is that of the largest size, where the start weighs least.
-    slope = (sizes[most].cpu_s - start.cpu_s) / (most - _START_ROWS)
-    fixed = start.cpu_s - slope * _START_ROWS
-    above = {rows: used.cpu_s - fixed for rows, used in sizes.items()}
+    # Beyond the run over two shards, in rows and in CPU time: no slope has to be assumed to take the start off.
+    above = {rows: used.cpu_s - start.cpu_s for rows, used in sizes.items()}
+    more = {rows: rows - _START_ROWS for rows in sizes}
+    logs = np.array([[math.log(more[rows]), math.log(above[rows])] for rows in sizes])
     return {
-        "start_cpu_s": round(fixed, 1),
-        "exponent": round(math.log(above[most] / above[least]) / math.log(most / least), 3),
+        "start_cpu_s": round(start.cpu_s, 1),
+        "exponent": round(float(np.polyfit(logs[:, 0], logs[:, 1], 1)[0]), 3),
         "bar": EXPONENT_BAR,
         "sizes": {
             str(rows): {
                 "seconds": round(used.seconds, 1),
                 "cpu_s": round(used.cpu_s, 1),
-                "rows_per_cpu_s": round(rows / above[rows]),
+                "rows_per_cpu_s": round(more[rows] / above[rows]),
                 "driver_peak_mb": used.driver_bytes >> 20,
                 "all_peak_mb": used.all_bytes >> 20,
             }

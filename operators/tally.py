@@ -16,6 +16,9 @@ import numpy.typing as npt
 
 from operators.schema import ABSTAIN, Counts, Fault, Faults, check_votes
 
+_NONE = np.uint8(Fault.NONE)
+"""Of the array's own type: NumPy compares with an enumeration twenty times as slowly."""
+
 _ARRAYS = ("overlaps", "conflicts", "polarity", "faults")
 
 
@@ -70,17 +73,19 @@ class Tally:
             array([1, 1])
         """
         check_votes(votes, num_classes)
-        voted = votes != ABSTAIN
-        polarity = np.stack([(votes == y).sum(axis=0) for y in range(num_classes)], axis=1)
-        by_class = np.stack([(votes == y).sum(axis=1) for y in range(num_classes)], axis=1)
-        overlapping = by_class.sum(axis=1) > 1
-        conflicting = (by_class > 0).sum(axis=1) > 1
+        # A program's votes side by side: counting along them is ten times as fast as down a column.
+        columns = np.ascontiguousarray(votes.T)
+        by_class = [columns == y for y in range(num_classes)]
+        each = np.stack([chosen.sum(axis=0, dtype=np.int32) for chosen in by_class])
+        overlapping = each.sum(axis=0) > 1
+        conflicting = (each > 0).sum(axis=0) > 1
+        voted = columns != ABSTAIN
         return cls(
             num_rows=votes.shape[0],
-            num_covered=int(voted.any(axis=1).sum()),
-            overlaps=(voted & overlapping[:, None]).sum(axis=0, dtype=np.int64),
-            conflicts=(voted & conflicting[:, None]).sum(axis=0, dtype=np.int64),
-            polarity=polarity.astype(np.int64),
+            num_covered=int(np.count_nonzero(each.any(axis=0))),
+            overlaps=_by_program(voted & overlapping),
+            conflicts=_by_program(voted & conflicting),
+            polarity=np.stack([_by_program(chosen) for chosen in by_class], axis=1),
             faults=_count_faults(votes, faults),
         )
 
@@ -168,9 +173,17 @@ def _count_faults(votes: npt.NDArray[Any], faults: Faults | None) -> Counts:
         raise ValueError(f"faults must have the shape of the votes, {votes.shape}, got {faults.shape}")
     if faults.size and faults.max() >= len(Fault):
         raise ValueError(f"fault codes are 0..{len(Fault) - 1}, got {faults.max()}")
-    if ((faults != Fault.NONE) & (votes != ABSTAIN)).any():
+    if not faults.any():
+        return counts
+    if ((faults != _NONE) & (votes != ABSTAIN)).any():
         raise ValueError("a cell with a fault must hold ABSTAIN, and some hold a vote")
+    columns = np.ascontiguousarray(faults.T)
     for code in Fault:
         if code is not Fault.NONE:
-            counts[:, code] = (faults == code).sum(axis=0)
+            counts[:, code] = _by_program(columns == np.uint8(code))
     return counts
+
+
+def _by_program(cells: npt.NDArray[np.bool_]) -> Counts:
+    """Count the cells that are true; (m, n) to (m,)."""
+    return np.array([np.count_nonzero(row) for row in cells], np.int64)
