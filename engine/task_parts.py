@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, field_validator, model_validator
 
 
 def as_tuple(value: Any) -> Any:
@@ -103,6 +103,22 @@ class Price(TaskModel):
     as_of: str | None = None
 
 
+_OURS = frozenset(
+    {
+        "max_completion_tokens",
+        "max_tokens",
+        "messages",
+        "model",
+        "n",
+        "stream",
+        "stream_options",
+        "system",
+        "temperature",
+    }
+)
+"""Fields of a request that an answer is read, kept and charged by."""
+
+
 class LanguageModelSpec(TaskModel):
     """Which language model writes the programs, behind any OpenAI-compatible endpoint or Anthropic's.
 
@@ -110,6 +126,8 @@ class LanguageModelSpec(TaskModel):
         provider: the protocol: `openai` is spoken by most servers; `anthropic` needs its extra.
         api_key_env: name of the environment variable that holds the key; the key itself never enters a file.
         max_concurrency: requests in flight at a time, where several do not depend on each other.
+        extra: more fields of each request, as the endpoint knows them, such as `top_p`, `repeat_penalty` or
+            `reasoning_effort`.
         price: goes before the table of list prices; where neither has one, spending is reported as unknown and a
             money budget is refused.
     """
@@ -123,7 +141,15 @@ class LanguageModelSpec(TaskModel):
     max_output_tokens: Annotated[int, Field(ge=1)] = 4000
     timeout_s: Annotated[float, Field(gt=0)] = 120.0
     max_retries: Annotated[int, Field(ge=0)] = 4
+    extra: dict[str, JsonValue] = Field(default_factory=dict)
     price: Price | None = None
+
+    @field_validator("extra")
+    @classmethod
+    def _nothing_of_ours(cls, extra: dict[str, JsonValue]) -> dict[str, JsonValue]:
+        if ours := sorted(_OURS & extra.keys()):
+            raise ValueError(f"{', '.join(ours)}: the engine sets this itself; what may be chosen has a key of its own")
+        return extra
 
     @model_validator(mode="before")
     @classmethod

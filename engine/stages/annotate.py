@@ -66,7 +66,7 @@ def annotate(ctx: Context, corpus: Corpus, voted: Voted, models: Models) -> Anno
         ctx.run.forget("annotate")
         keep_only(folder / "annotations", [])
         return None
-    who = [model.provider, model.model, base_url(model), model.temperature]
+    who = [model.provider, model.model, base_url(model), model.temperature, model.extra]
     inputs = Inputs(
         stage="annotate",
         version=(1,),

@@ -223,7 +223,7 @@ def _inputs(ctx: Context, corpus: Corpus | None) -> Inputs:
         **{f"`synthesis.{name}`": value for name, value in task.synthesis.model_dump(mode="json").items()},
     }
     if spec is not None:
-        names = ("provider", "model", "base_url", "temperature", "max_output_tokens")
+        names = ("provider", "model", "base_url", "temperature", "max_output_tokens", "extra")
         settings |= {f"`language_model.{name}`": getattr(spec, name) for name in names}
     value: list[object] = [list(settings.values()), state(ctx, corpus)]
     if ctx.concepts is not None:

@@ -40,14 +40,14 @@ class AnthropicWire:
     async def send(self, messages: Sequence[dict[str, str]], manner: Manner, *, max_retries: int) -> str:
         """See `Wire`; here the system message is a parameter of its own."""
         # Newer models take no temperature, and neither do newer clients as an argument.
-        others = None if manner.temperature is None else {"temperature": manner.temperature}
+        others = {} if manner.temperature is None else {"temperature": manner.temperature}
         system = "\n\n".join(m["content"] for m in messages if m["role"] == "system")
         response = await self._client.with_options(max_retries=max_retries).messages.with_raw_response.create(
             model=self._spec.model,
             max_tokens=self._spec.max_output_tokens,
             system=system,
             messages=cast(Any, [m for m in messages if m["role"] != "system"]),
-            extra_body=others,
+            extra_body=others | self._spec.extra or None,
         )
         return await response.text()
 

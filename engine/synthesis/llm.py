@@ -120,8 +120,12 @@ class OpenAIModel:
             "max_output_tokens": self._spec.max_output_tokens,
             "variant": variant,
         }
-        # Left out for the first provider, so that its earlier answers are still found.
-        return request if self._spec.provider == "openai" else request | {"provider": self._spec.provider}
+        # Left out where they are as they were before there was a choice, so that earlier answers are still found.
+        if self._spec.provider != "openai":
+            request["provider"] = self._spec.provider
+        if self._spec.extra:
+            request["extra"] = self._spec.extra
+        return request
 
     async def _buy(
         self, asked: Sequence[tuple[Prompt, dict[str, object]]]

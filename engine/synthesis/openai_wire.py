@@ -38,7 +38,7 @@ class OpenAIWire:
         if not manner.system_role:
             messages = [{"role": "user", "content": "\n\n".join(m["content"] for m in messages)}]
         response = await self._client.with_options(max_retries=max_retries).chat.completions.with_raw_response.create(
-            model=self._spec.model, messages=cast(Any, list(messages)), **options
+            model=self._spec.model, messages=cast(Any, list(messages)), extra_body=self._spec.extra or None, **options
         )
         return cast(str, response.text)
 

@@ -135,6 +135,7 @@ def program_prompt(
         modules=ALLOWED_MODULES,
         row_timeout_s=f"{task.sandbox.row_timeout_s:g}",
         memory_mib=task.sandbox.memory_bytes >> 20,
+        max_tokens=task.language_model.max_output_tokens if task.language_model else None,
         number=variant + 1,
         approach=way,
         lean=lean,

@@ -35,17 +35,15 @@ _QUOTE = re.compile(r"['\"]")
 _EXCEPTION = re.compile(r"[A-Za-z_][A-Za-z0-9_.]*(?=: )")
 
 
-def repair(question: Prompt, *, answer: str, reasons: Sequence[str], whole: bool = True) -> Prompt:
+def repair(question: Prompt, *, answer: str, reasons: Sequence[str]) -> Prompt:
     """Write the request to put an answer right: the question again, the program, and why it was turned away.
 
     Args:
         question: what was answered.
         answer: of the model, word for word.
         reasons: as they may be told.
-        whole: False for an answer that was broken off, of which the beginning alone is quoted: where a model repeats
-            itself, the sight of it makes it go on.
     """
-    found = candidates(answer) if whole and answer.strip() else []
+    found = candidates(answer) if answer.strip() else []
     program = found[0].source.strip("\n") if found else ""
     if len(program) > _MOST_CHARS:
         program = f"{program[:_MOST_CHARS]}\n# (the rest is left out here)"

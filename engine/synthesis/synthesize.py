@@ -41,10 +41,7 @@ _GROWTH = 0.005
 """Of the rows; a smaller rise of coverage or of settled rows counts as none."""
 
 _ANOTHER = 1003
-"""From a variant to the one that replaces a copy: no program is asked for by it, and its approach is another one."""
-
-_BROKEN_OFF = "it was broken off as too long; write a much shorter program, with short lists and nothing said twice"
-"""Told to the model, while the user is told to allow more tokens: small models often repeat a word until the limit."""
+"""From a variant to the one that replaces it: no program is asked for by it, and its approach is another one."""
 
 
 def synthesize(
@@ -129,8 +126,7 @@ class _Asking:
         question = prompt = self._question(variant, focus=focus)
         asked: set[Prompt] = set()
         failures: list[Failure] = []
-        while len(failures) <= self.task.synthesis.repairs and prompt not in asked:
-            # A model that gives the same broken program again would be asked the very same question again.
+        while len(failures) <= self.task.synthesis.repairs:
             asked.add(prompt)
             try:
                 completion, problem = self._answer(prompt, variant)
@@ -148,18 +144,18 @@ class _Asking:
             if problem is None:
                 verdict = self.judge(name, completion.text, header=written)
             else:
-                verdict = Verdict(reasons=(problem,), told=(_BROKEN_OFF if problem.startswith(CUT_OFF) else problem,))
+                verdict = Verdict(reasons=(problem,), told=(problem,))
             if verdict.member is not None:
                 return Slot(name=name, program=verdict.member.program, failures=tuple(failures))
             copy = verdict.twin is not None
             failures.append(Failure(reasons=verdict.reasons, answer=completion.text, header=written, copy=copy))
-            if verdict.twin is not None:
-                # To be told to change a copy makes a model change little; another approach is asked for instead.
-                variant += _ANOTHER
-                different = rendered("focus_different.jinja", cues=verdict.twin.cues)
-                question = prompt = self._question(variant, focus=f"{focus}\n{different}")
-            else:
-                prompt = repair(question, answer=completion.text, reasons=verdict.told, whole=problem is None)
+            if (instead := _instead(verdict, problem)) is None:
+                prompt = repair(question, answer=completion.text, reasons=verdict.told)
+                if prompt not in asked:
+                    continue
+                instead = ""
+            variant += _ANOTHER
+            question = prompt = self._question(variant, focus=f"{focus}\n{instead}")
         return Slot(name=name, program=None, failures=tuple(failures))
 
     def _question(self, variant: int, *, focus: str) -> Prompt:
@@ -184,6 +180,20 @@ class _Asking:
             completion, problem = error.completion, error.problem
         self.sent += not completion.cached
         return completion, problem
+
+
+def _instead(verdict: Verdict, problem: str | None) -> str | None:
+    """Say what a fresh question adds, where that is worth more than a repair; None where a repair is worth trying.
+
+    A model that is told to change a copy changes little. One that ran on until it was broken off does so again at the
+    sight of its own words, and hardly ever by its approach alone. The third case is the caller's: the same broken
+    program came twice.
+    """
+    if verdict.twin is not None:
+        return rendered("focus_different.jinja", cues=verdict.twin.cues)
+    if problem is not None and problem.startswith(CUT_OFF):
+        return rendered("focus_brief.jinja")
+    return None
 
 
 def _focus(asking: _Asking, view: View | None) -> str:

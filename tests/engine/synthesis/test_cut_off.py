@@ -36,8 +36,8 @@ class _Loops:
         return completion
 
 
-def test_the_model_is_told_to_be_brief_and_the_user_to_allow_more() -> None:
-    """The model cannot raise a limit; and it is not shown its whole loop, which would invite it to go on."""
+def test_another_approach_is_asked_for_briefly_and_the_user_told_to_allow_more() -> None:
+    """The model cannot raise a limit; and it sees nothing of its loop, which would invite it to go on."""
     task = LabelingTask.model_validate(
         {
             "name": "t",
@@ -50,6 +50,25 @@ def test_the_model_is_told_to_be_brief_and_the_user_to_allow_more() -> None:
     done = synthesize(task, model, count=1)
     assert done.counts()["repaired"] == 1
     assert done.slots[0].failures[0].reasons == (PROBLEM,)
-    assert "much shorter program" in model.asked[1]
-    assert "max_output_tokens" not in model.asked[1]
-    assert len(model.asked[1]) < len(model.asked[0]) + 1500
+    first, second = model.asked
+    assert "at most forty lines" in second
+    assert "max_output_tokens" not in second
+    assert "or|so|" not in second
+    ways = [next(line for line in asked.splitlines() if line.startswith("The approach")) for asked in (first, second)]
+    assert ways[0].split(": ")[1] != ways[1].split(": ")[1]
+
+
+def test_the_limit_of_the_answer_is_told() -> None:
+    """A model that knows its room can keep to it."""
+    task = LabelingTask.model_validate(
+        {
+            "name": "t",
+            "data": {"source": "x.csv"},
+            "classes": [{"name": "ham"}, {"name": "spam"}],
+            "instruction": "Label it.",
+            "language_model": {"model": "small", "max_output_tokens": 600},
+        }
+    )
+    model = _Loops()
+    synthesize(task, model, count=1)
+    assert "has to fit into 600 tokens, about 50 lines" in model.asked[0]

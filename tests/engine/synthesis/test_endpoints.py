@@ -237,7 +237,7 @@ def test_anthropic_speaks_its_own_protocol(server: Any, ledger: Ledger) -> None:
     """System apart, key in its header, cached tokens counted, the same prices and the same ledger."""
     usage = {"input_tokens": 100, "cache_read_input_tokens": 200, "output_tokens": 100}
     server.script = [server.message(usage=usage)]
-    completion = ask(server, ledger, provider="anthropic", temperature=0.5)
+    completion = ask(server, ledger, provider="anthropic", temperature=0.5, extra={"top_k": 20})
     assert server.CODE in completion.text
     assert (completion.tokens_in, completion.tokens_out, completion.cost) == (300, 100, 0.0005)
     assert server.paths == ["/v1/messages"]
@@ -248,9 +248,10 @@ def test_anthropic_speaks_its_own_protocol(server: Any, ledger: Ledger) -> None:
         "system": "Write programs.",
         "messages": [{"role": "user", "content": "Label a comment."}],
         "temperature": 0.5,
+        "top_k": 20,
     }
     assert money(ledger) == (1, 0)
-    assert ask(server, ledger, provider="anthropic", temperature=0.5).cached
+    assert ask(server, ledger, provider="anthropic", temperature=0.5, extra={"top_k": 20}).cached
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from engine.errors import BudgetReached, LLMError
 from engine.synthesis.ledger import Ledger
 from engine.synthesis.llm import OpenAIModel, ScriptedLLM, UnusableAnswer
 from engine.synthesis.prompts import Prompt
-from engine.task_parts import Budget
+from engine.task_parts import Budget, LanguageModelSpec
 
 PROMPT = Prompt(system="Write programs.", user="Label a comment.")
 
@@ -70,6 +70,22 @@ def test_the_request_carries_only_what_the_task_asks_for(server: Any, ledger: Le
     }
     ask(server, ledger, temperature=0.7)
     assert server.requests[1]["temperature"] == 0.7
+
+
+def test_fields_that_only_the_endpoint_knows_are_sent_and_make_another_question(server: Any, ledger: Ledger) -> None:
+    """`extra` goes into the body as it is; an answer that was given without it does not count."""
+    ask(server, ledger)
+    extra = {"repeat_penalty": 1.1, "reasoning": {"effort": "low"}}
+    assert not ask(server, ledger, extra=extra).cached
+    assert server.requests[1] == server.requests[0] | extra
+    assert ask(server, ledger, extra=extra).cached
+
+
+@pytest.mark.parametrize("name", ["model", "messages", "max_tokens", "stream"])
+def test_what_the_engine_sets_itself_cannot_be_an_extra(name: str) -> None:
+    """Two values for one field, of which one wins silently, or an answer that cannot be read."""
+    with pytest.raises(ValueError, match=f"{name}: the engine sets this itself"):
+        LanguageModelSpec(model="m", extra={name: 1})
 
 
 @pytest.mark.parametrize("status", [429, 500, 503])

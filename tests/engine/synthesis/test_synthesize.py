@@ -95,11 +95,21 @@ def test_what_stays_broken_is_kept_aside_with_each_answer() -> None:
     assert [program.name for program in done.programs] == ["program_01"]
 
 
-def test_the_same_broken_answer_twice_ends_the_repairs() -> None:
+def test_the_same_broken_answer_twice_leads_to_another_approach() -> None:
     """The third question would be the second again, word for word."""
-    done, model = run(*[PROSE] * 9, count=3, repairs=5)
-    assert [len(slot.failures) for slot in done.slots] == [2, 2, 2]
-    assert len(model.prompts) == 6
+    done, model = run(PROSE, PROSE, keyword("spam"), count=1, repairs=2)
+    assert done.counts()["repaired"] == 1
+    first, second, third = (prompt.user for prompt in model.prompts)
+    assert second.startswith(first)
+    assert "turned away" not in third
+    assert third != first
+
+
+def test_a_model_that_never_writes_a_program_is_not_asked_for_ever() -> None:
+    """Each place is asked for once and as often again as repairs are allowed."""
+    done, model = run(*[PROSE] * 99, count=3, repairs=5)
+    assert [len(slot.failures) for slot in done.slots] == [6, 6, 6]
+    assert len(model.prompts) == 18
 
 
 def test_without_repairs_each_program_is_asked_for_once() -> None:
