@@ -61,7 +61,10 @@ def commit(path: Folder, write: Callable[[Path], object], *, replace: bool = Fal
             write(attempt)
             flush(attempt)
             attempt.replace(path)
-            flush(path.parent)
+            if replace:
+                # Nothing else tells that a new file under an old name has to be made again. A new name that a power
+                # cut takes back is a file that is not there, which costs its computation and no wait for each file.
+                flush(path.parent)
         finally:
             attempt.unlink(missing_ok=True)
 

@@ -99,14 +99,15 @@ def run_shards(
     # An actor has its next items in line. A remote call is started when another has ended, which takes Ray as long as
     # many a shard: so each does several items, and few enough that all workers end at the same time.
     together = 1 if stateful else max(1, len(items) // (_CALLS_A_WORKER * size))
+    calls = -(-len(items) // together)
     how: dict[str, Any]
     if stateful:
         how = {"fn": _Actor, "fn_constructor_kwargs": made, "compute": _pool(size, most)}
     else:
-        how = {"fn": _call, "fn_kwargs": made, "compute": ray.data.TaskPoolStrategy(size=most)}
+        how = {"fn": _call, "fn_kwargs": made, "compute": ray.data.TaskPoolStrategy(size=min(most, calls))}
     with felt_interrupts(), _quiet_context(no_progress_timeout_s * together):
         rows = [{"item": item, "position": position} for position, item in enumerate(items)]
-        dataset = ray.data.from_items(rows, override_num_blocks=-(-len(items) // together)).map_batches(
+        dataset = ray.data.from_items(rows, override_num_blocks=calls).map_batches(
             batch_size=None, batch_format="pyarrow", num_cpus=num_cpus, num_gpus=num_gpus or None, memory=memory, **how
         )
         stream = iter(dataset.iter_batches(batch_size=None, batch_format="pyarrow"))

@@ -94,6 +94,8 @@ class VoteStore:
         """Return for each shard that lacks votes the programs it lacks, in the order given."""
         present = names_in(self.folder / "votes")
         sets = self.sets(present)
+        # After a power cut votes may be there whose faults are not.
+        present &= names_in(self.folder / "faults")
         lacking = {}
         for shard_key in shard_keys:
             own = (keys for name, keys in sets.items() if f"{shard_key}-{name}.parquet" in present)

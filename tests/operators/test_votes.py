@@ -75,6 +75,13 @@ def test_a_declared_set_without_its_file_counts_for_nothing(tmp_path: Path):
     assert store.missing(["s"], KEYS) == {"s": KEYS}
 
 
+def test_votes_whose_faults_are_gone_are_computed_again(tmp_path: Path):
+    """Names are not brought to the disk one by one, so a power cut may take the first of two back."""
+    store = store_with(tmp_path)
+    store.path("faults", "s", set_name(KEYS)).unlink()
+    assert store.missing(["s"], KEYS) == {"s": KEYS}
+
+
 def test_counts_keep_test_rows_out_of_the_moments(tmp_path: Path):
     """Moments are those of training rows; test rows are tallied apart; shards add up."""
     for shard in ("s", "t"):
