@@ -20,7 +20,7 @@ from operators.features import FeatureSpec, Featurizer, Sparse, weighted
 from operators.schema import Floats
 from operators.storage import Folder, folder_of
 
-FORMAT = 2
+FORMAT = 3
 """Version of the folder's layout and of the features; a folder of another version is refused."""
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
@@ -37,7 +37,7 @@ class LinearModel:
         class_names: k names.
         weight: (d, k) float32.
         bias: (k,) float32.
-        idf: (d,) float32, what features are multiplied by before the row is brought to length 1.
+        scales: (d,) float32, what features are multiplied by before the row is brought to length 1.
         temperature: what scores are divided by, so that probabilities mean what they say on held-out rows.
     """
 
@@ -45,7 +45,7 @@ class LinearModel:
     class_names: tuple[str, ...]
     weight: npt.NDArray[np.float32]
     bias: npt.NDArray[np.float32]
-    idf: npt.NDArray[np.float32]
+    scales: npt.NDArray[np.float32]
     temperature: float = 1.0
     extra: dict[str, Any] = field(default_factory=dict)
 
@@ -64,7 +64,7 @@ class LinearModel:
 
     def probabilities(self, features: Sparse) -> Floats:
         """Return the probability of each class for rows that are featurized by `features`; (n, k)."""
-        return softmax((weighted(features, self.idf) @ self.weight + self.bias) / self.temperature)
+        return softmax((weighted(features, self.scales) @ self.weight + self.bias) / self.temperature)
 
     def save(self, folder: Path) -> None:
         """Write config.json and model.safetensors into an existing folder."""
@@ -80,7 +80,7 @@ class LinearModel:
         }
         text = json.dumps(config, indent=2, allow_nan=False) + "\n"
         (folder / CONFIG).write_text(text, encoding="utf-8")
-        tensors = {"weight": self.weight, "bias": self.bias, "idf": self.idf}
+        tensors = {"weight": self.weight, "bias": self.bias, "scales": self.scales}
         # Written by us rather than by safetensors, whose error for a full disk says less.
         data = save({name: np.ascontiguousarray(value, np.float32) for name, value in tensors.items()})
         (folder / WEIGHTS).write_bytes(data)
@@ -108,7 +108,7 @@ class LinearModel:
                 class_names=tuple(config["class_names"]),
                 weight=tensors["weight"],
                 bias=tensors["bias"],
-                idf=tensors["idf"],
+                scales=tensors["scales"],
                 temperature=float(config["temperature"]),
                 extra={key: value for key, value in config.items() if key not in _KEYS},
             )

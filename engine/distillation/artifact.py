@@ -29,7 +29,7 @@ def commit(
         class_names=class_names,
         weight=weights[:-1],
         bias=weights[-1],
-        idf=trained.idf.astype(np.float32),
+        scales=trained.scales.astype(np.float32),
         temperature=trained.temperature,
         extra={"training": training, "facts": extra},
     )

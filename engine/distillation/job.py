@@ -14,15 +14,22 @@ import numpy as np
 from engine.distillation.calibration import ReliabilityBin, best_temperature, reliability
 from engine.distillation.choice import Candidate
 from engine.distillation.groups import Group
-from engine.distillation.loop import Progress, train
+from engine.distillation.loop import Progress, retrain, train
 from engine.distillation.losses import Loss
-from engine.distillation.rows import Rows, read_rows
+from engine.distillation.ratios import penalty_factors
+from engine.distillation.rows import Rows, joined, read_rows
 from engine.distillation.safety import Setting, Tried, best_of, class_shares, settings
 from engine.distillation.self_training import SelfTraining, learn_from_uncovered
 from operators.end_model import scores_of
-from operators.features import Sparse, document_frequencies, inverse_document_frequencies, weighted
+from operators.features import Sparse, document_frequencies, weighted
 from operators.schema import Floats
 from operators.storage import Folder
+
+_FEW_ROWS = 100
+"""Below so many rows a feature of a single one is not left out."""
+
+_RETRAIN_ROWS = 100_000
+"""Up to so many, held-out rows are learned from in the end, once they have chosen: a tenth more of few rows helps."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +44,7 @@ class Job:
         epochs: a regularization, at most.
         loss: of a row.
         self_training: whether uncovered rows in the files are learned from.
+        telling: whether the penalty follows how telling a feature is; see `ratios`.
     """
 
     files: tuple[Folder, ...]
@@ -46,6 +54,7 @@ class Job:
     epochs: int
     loss: Loss = field(default_factory=Loss)
     self_training: bool = False
+    telling: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -56,7 +65,7 @@ class Trained:
         progress: where training ended, with what every setting came to.
         weights: (d + 1, k) chosen, the bias last.
         chosen: as held-out rows see them.
-        idf: (d,) weights of the features.
+        scales: (d,) 1 for the features that count, 0 for the others.
         num_train: rows trained on, of all workers.
         num_heldout: rows held out, of all workers.
         soft_shares: (k,) mean soft label of all rows.
@@ -68,7 +77,7 @@ class Trained:
     progress: Progress
     weights: Floats
     chosen: Candidate
-    idf: Floats
+    scales: Floats
     num_train: int
     num_heldout: int
     soft_shares: tuple[float, ...]
@@ -100,12 +109,15 @@ def do_job(
     told = group.total(np.concatenate([[rows.num_rows, heldout.num_rows], sums, counts.astype(np.float64)]))
     num_train, num_heldout = int(told[0]), int(told[1])
     frequencies = told[2 + job.num_classes :].astype(np.int64)
-    idf = inverse_document_frequencies(frequencies, num_rows=num_train + num_heldout)
+    # Weighing by rarity made every model worse by held-out soft labels: a text is brought to one length, and rare words
+    # leave those that tell less of it. What stands in a single row is left out altogether.
+    least = 1 if num_train + num_heldout < _FEW_ROWS else 2
+    scales = (frequencies >= least).astype(np.float64)
     shares = told[2 : 2 + job.num_classes] / max(1, num_train + num_heldout)
     # Hashing leaves most buckets of a small corpus empty: their weights stay zero, and steps need not carry them.
-    used = np.flatnonzero(frequencies)
-    rows = Rows(features=weighted(rows.features, idf)[:, used], soft=rows.soft)
-    heldout = Rows(features=weighted(heldout.features, idf)[:, used], soft=heldout.soft)
+    used = np.flatnonzero(scales)
+    rows = Rows(features=weighted(rows.features, scales)[:, used], soft=rows.soft)
+    heldout = Rows(features=weighted(heldout.features, scales)[:, used], soft=heldout.soft)
     if not num_heldout or not num_train:
         # A handful of rows that fell on one side: nothing to choose by, so the second strongest and its last epoch,
         # since with few rows the danger is to learn them by heart.
@@ -116,18 +128,20 @@ def do_job(
     best = work.safest(progress)
     learned = None
     if job.self_training:
-        best, learned = work.self_trained(best, weighted(uncovered, idf)[:, used], progress)
+        best, learned = work.self_trained(best, weighted(uncovered, scales)[:, used], progress)
     weights, chosen = best.choice.weights, best.choice.best
     assert chosen is not None, "the start is always offered"
     scores = scores_of(heldout.features, weights)
     temperature = best_temperature(scores, heldout.soft, group) if num_heldout and num_train else 1.0
+    if num_heldout and 0 < num_train <= _RETRAIN_ROWS and not (learned and learned.kept):
+        weights = work.retrained(best.setting, chosen)
     whole = np.zeros((job.num_features + 1, job.num_classes))
     whole[used], whole[-1] = weights[:-1], weights[-1]
     return Trained(
         progress=progress,
         weights=whole,
         chosen=chosen,
-        idf=idf,
+        scales=scales,
         num_train=num_train,
         num_heldout=num_heldout,
         soft_shares=tuple(shares.tolist()),
@@ -152,6 +166,7 @@ class _Work:
     ) -> None:
         self._job, self._rows, self._heldout = job, rows, heldout
         self._shares, self._group, self._on_round = shares, group, on_round
+        self._factors = penalty_factors(rows, group) if job.telling else None
 
     def safest(self, progress: Progress) -> Tried:
         """Train with the task's setting, and with safer ones while a class is lost; `progress` knows them all."""
@@ -161,6 +176,18 @@ class _Work:
             progress.tried.append(self._try(setting, self._rows, progress))
             progress.restart()
         return best_of(progress.tried)
+
+    def retrained(self, setting: Setting, chosen: Candidate) -> Floats:
+        """Train on the held-out rows too, by what they chose; the same passes from the same start."""
+        return retrain(
+            joined(self._rows, self._heldout).prepared(setting.loss, self._shares),
+            regularization=tuple(r for r in setting.regularization if r >= chosen.regularization),
+            epochs=self._job.epochs,
+            last_epochs=chosen.epoch,
+            group=self._group,
+            loss=setting.loss,
+            factors=self._factors,
+        )
 
     def self_trained(self, best: Tried, uncovered: Sparse, progress: Progress) -> tuple[Tried, SelfTraining]:
         """Train once more with the uncovered rows of which the model is sure; kept where held-out rows agree."""
@@ -190,17 +217,17 @@ class _Work:
             group=self._group,
             on_round=self._on_round,
             loss=setting.loss,
+            factors=self._factors,
         )
         k = self._job.num_classes
-        predicted, labeled = np.zeros(k), np.zeros(k)
-        for part in (self._rows,) if self._rows is self._heldout else (self._rows, self._heldout):
-            predicted += class_shares(scores_of(part.features, progress.choice.weights), k)
-            labeled += class_shares(part.soft, k)
-        predicted, labeled = self._group.total(np.stack([predicted, labeled]))
+        # Of held-out rows: those trained on a model knows by heart, a class that it will lose among them.
+        predicted = class_shares(scores_of(self._heldout.features, progress.choice.weights), k)
+        predicted, labeled = self._group.total(np.stack([predicted, class_shares(self._heldout.soft, k)]))
         total = max(1.0, float(labeled.sum()))
         return Tried(
             setting=setting,
             choice=progress.choice,
             predicted=tuple((predicted / total).tolist()),
             labeled=tuple((labeled / total).tolist()),
+            rows=int(labeled.sum()),
         )

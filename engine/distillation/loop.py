@@ -10,7 +10,7 @@ Reference: Nocedal and Wright, Numerical Optimization (2006), algorithms 7.4 and
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -75,6 +75,7 @@ def train(
     group: Group,
     on_round: Callable[[Progress], None],
     loss: Loss | None = None,
+    factors: Floats | None = None,
 ) -> Progress:
     """Minimise the loss on soft labels plus an L2 penalty, once a regularization, each from the one before.
 
@@ -87,8 +88,9 @@ def train(
         group: whom to train with.
         on_round: called after each regularization, on every worker.
         loss: of a row; cross entropy unless told. Held-out rows are judged by cross entropy in any case.
+        factors: (d, k) of the penalty of each weight; 1 unless told.
     """
-    objective = _Objective(rows, group, loss or Loss())
+    objective = _Objective(rows, group, loss or Loss(), factors)
     judge = _Judge(heldout, group)
     for penalty in regularization[progress.rounds :]:
         _round(objective, judge, progress, penalty=penalty, epochs=epochs, group=group)
@@ -97,17 +99,64 @@ def train(
     return progress
 
 
+def retrain(
+    rows: Rows,
+    *,
+    regularization: tuple[float, ...],
+    epochs: int,
+    last_epochs: int,
+    group: Group,
+    loss: Loss,
+    factors: Floats | None,
+) -> Floats:
+    """Train as `train` does, on all rows and with nothing to choose; returns (d + 1, k) weights.
+
+    Args:
+        rows: see `train`.
+        regularization: falling, the chosen one last.
+        epochs: passes at most for each of the others.
+        last_epochs: passes at most for the chosen one.
+        group: see `train`.
+        loss: see `train`.
+        factors: see `train`.
+    """
+    objective = _Objective(rows, group, loss, factors)
+    weights = np.zeros((rows.features.shape[1] + 1, rows.soft.shape[1]))
+    for penalty in regularization:
+        most = last_epochs if penalty == regularization[-1] else epochs
+        for step in _steps(objective, weights, penalty=penalty, epochs=most, group=group):
+            weights = step[0]
+    return weights
+
+
 def _round(
     objective: _Objective, judge: _Judge, progress: Progress, *, penalty: float, epochs: int, group: Group
 ) -> None:
-    weights = progress.weights
-    history = History(weights.size)
-    value, gradient = objective(weights, penalty)
     if progress.choice.best is None:
         # The start is a candidate too: where no step helps it is all there is.
-        progress.choice.offer(judge(weights, regularization=penalty, epoch=0, train_loss=value), weights)
-    best, waited = np.inf, 0
-    for epoch in range(1, epochs + 1):
+        value, _ = objective(progress.weights, penalty)
+        candidate = judge(progress.weights, regularization=penalty, epoch=0, train_loss=value)
+        progress.choice.offer(candidate, progress.weights)
+    best, waited, weights = np.inf, 0, progress.weights
+    steps = _steps(objective, weights, penalty=penalty, epochs=epochs, group=group)
+    for epoch, (weights, value) in enumerate(steps, 1):
+        candidate = judge(weights, regularization=penalty, epoch=epoch, train_loss=value)
+        progress.candidates.append(candidate)
+        progress.choice.offer(candidate, weights)
+        waited = 0 if candidate.heldout_loss < best else waited + 1
+        best = min(best, candidate.heldout_loss)
+        if waited >= _PATIENCE:
+            break
+    progress.weights = weights
+
+
+def _steps(
+    objective: _Objective, weights: Floats, *, penalty: float, epochs: int, group: Group
+) -> Iterator[tuple[Floats, float]]:
+    """Go down to the minimum; yields weights and objective after each pass."""
+    history = History(weights.size)
+    value, gradient = objective(weights, penalty)
+    for _ in range(epochs):
         # The smoothness of the mean loss over rows of length 1 and a bias is below 1, so a first step of 1 is safe.
         told = history.direction(gradient) if group.rank == 0 else np.zeros(weights.size + 1)
         told = group.from_first(told)
@@ -120,26 +169,22 @@ def _round(
                 break
             step /= 2
         else:
-            break  # No step helps: the minimum, to the precision of the features.
+            return  # No step helps: the minimum, to the precision of the features.
         if group.rank == 0:
             history.add(new - weights, new_gradient - gradient)
         flat = value - new_value < _FLAT * abs(value)
         weights, value, gradient = new, new_value, new_gradient
-        candidate = judge(weights, regularization=penalty, epoch=epoch, train_loss=value)
-        progress.candidates.append(candidate)
-        progress.choice.offer(candidate, weights)
-        waited = 0 if candidate.heldout_loss < best else waited + 1
-        best = min(best, candidate.heldout_loss)
-        if flat or waited >= _PATIENCE:
-            break
-    progress.weights = weights
+        yield weights, value
+        if flat:
+            return
 
 
 class _Objective:
     """Mean loss plus penalty, and its gradient, over the rows of all workers."""
 
-    def __init__(self, rows: Rows, group: Group, loss: Loss) -> None:
+    def __init__(self, rows: Rows, group: Group, loss: Loss, factors: Floats | None) -> None:
         self._rows, self._group, self._loss = rows, group, loss
+        self._factors = 1.0 if factors is None else factors
         self._targets = rows.soft if rows.targets is None else rows.targets
         self._weight = float(group.total(np.array([rows.total_weight]))[0])
         self._transposed = rows.features.T
@@ -157,8 +202,9 @@ class _Objective:
         gradient[-1] = error.sum(axis=0, dtype=np.float64)
         parts[-1] = loss / self._weight
         if self._group.rank == 0:  # Once for all workers, the bias free.
-            gradient[:-1] += penalty * weights[:-1]
-            parts[-1] += penalty / 2 * np.square(weights[:-1]).sum()
+            pull = penalty * self._factors * weights[:-1]
+            gradient[:-1] += pull
+            parts[-1] += (pull * weights[:-1]).sum() / 2
         total = self._group.total(parts)
         return float(total[-1]), total[:-1].reshape(weights.shape)
 

@@ -52,6 +52,14 @@ class Rows:
         return replace(self, targets=loss.targets(self.soft), weights=loss.weights(self.soft, shares))
 
 
+def joined(first: Rows, second: Rows) -> Rows:
+    """Put the rows of both together, targets and weights to be set anew."""
+    return Rows(
+        features=sp.vstack([first.features, second.features], format="csr"),
+        soft=np.concatenate([first.soft, second.soft]),
+    )
+
+
 def feature_spec(spec: EndModelSpec, *, embedding_width: int | None = None) -> FeatureSpec:
     """Return what workers need of the spec to make features; of rows that were embedded before, their width."""
     if embedding_width is not None:

@@ -1,7 +1,7 @@
 """Noticing that a trained model has lost a class, and which settings to try then.
 
-A model that predicts one class for nearly all rows can have a fair loss. Its predictions of the rows it was trained
-on, counted by class beside the label model's labels of the same rows, give it away without gold.
+A model that predicts one class for nearly all rows can have a fair loss. Its predictions of held-out rows, counted by
+class beside the label model's labels of the same rows, give it away without gold.
 """
 
 from __future__ import annotations
@@ -16,6 +16,9 @@ import numpy.typing as npt
 from engine.distillation.choice import LOST, PRESENT, Choice
 from engine.distillation.losses import Loss
 from operators.schema import Floats
+
+_FEWEST = 10
+"""Held-out rows that the label model must give a class before anybody says that it is lost."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,20 +35,23 @@ class Tried:
     """What a setting came to.
 
     Attributes:
-        predicted: (k,) share of training rows that the chosen weights predict to be of each class.
+        predicted: (k,) share of held-out rows that the chosen weights predict to be of each class.
         labeled: (k,) share of them that the label model gives each class.
+        rows: how many were held out.
     """
 
     setting: Setting
     choice: Choice
     predicted: tuple[float, ...]
     labeled: tuple[float, ...]
+    rows: int
 
     @property
     def lost(self) -> tuple[int, ...]:
         """Classes that are predicted far less often than the label model gives them."""
         pairs = zip(self.predicted, self.labeled, strict=True)
-        return tuple(c for c, (made, told) in enumerate(pairs) if told >= PRESENT and made < LOST * told)
+        least = max(PRESENT, _FEWEST / max(1, self.rows))
+        return tuple(c for c, (made, told) in enumerate(pairs) if told >= least and made < LOST * told)
 
     def rank(self) -> tuple[int, float]:
         """Order settings: by classes lost, then by the distance between the shares."""
@@ -83,7 +89,7 @@ def warning(tried: Sequence[Tried], class_names: Sequence[str]) -> str | None:
     if not first.lost:
         return None
     found = (
-        f"the model hardly ever predicts {_names(first.lost, class_names)} on the rows it was trained on, although the "
+        f"the model hardly ever predicts {_names(first.lost, class_names)} on held-out rows, although the "
         f"label model gives it: predicted shares {_shares(first.predicted)}, labels {_shares(first.labeled)}"
     )
     if best is first:

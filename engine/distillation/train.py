@@ -75,6 +75,7 @@ def distill(
         epochs=spec.epochs,
         loss=loss_of(spec),
         self_training=spec.self_training,
+        telling=features.kind == "hashed_ngrams",
     )
     out = Path(out)
     if trainer == "ray":

@@ -55,7 +55,7 @@ def distill(ctx: Context, corpus: Corpus, labels: str) -> Distilled:
     knobs = {f"`end_model.{key}`": value for key, value in spec.model_dump().items()}
     inputs = Inputs(
         stage="distill",
-        version=(2,),
+        version=(3,),
         parts=(
             Input(
                 name="the soft labels",

@@ -22,7 +22,7 @@ def _model(seed: int = 0) -> LinearModel:
         class_names=("a", "b", "c"),
         weight=rng.normal(size=(d, 3)).astype(np.float32),
         bias=rng.normal(size=3).astype(np.float32),
-        idf=rng.uniform(1, 3, size=d).astype(np.float32),
+        scales=rng.uniform(1, 3, size=d).astype(np.float32),
         extra={"facts": {"task": "t"}},
     )
 
@@ -68,7 +68,7 @@ def test_another_format_is_refused(tmp_path: Path) -> None:
     _model().save(tmp_path)
     config = json.loads((tmp_path / "config.json").read_text())
     (tmp_path / "config.json").write_text(json.dumps(config | {"format": 99}))
-    with pytest.raises(InputError, match="format 99, expected 2"):
+    with pytest.raises(InputError, match="format 99, expected 3"):
         LinearModel.load(tmp_path)
 
 

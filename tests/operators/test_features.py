@@ -12,7 +12,6 @@ from operators.features import (
     FeatureSpec,
     Featurizer,
     document_frequencies,
-    inverse_document_frequencies,
     weighted,
 )
 from operators.ngrams import NUM_LOOKS
@@ -69,20 +68,12 @@ def test_frequencies_add_up_over_blocks() -> None:
     assert np.array_equal(total, document_frequencies(features))
 
 
-def test_what_every_row_has_weighs_one() -> None:
-    """Features that all rows have are left as they are, so that embeddings are not reweighted."""
-    idf = inverse_document_frequencies(np.array([4, 1, 0]), num_rows=4)
-    assert idf[0] == 1
-    assert idf[1] == pytest.approx(np.log(5 / 2) + 1)
-    assert idf[2] > idf[1]
-
-
 def test_weighing_keeps_rows_at_length_one() -> None:
     """Weights move a row's direction, not its length, and leave the input alone."""
     features = _features()
     before = features.data.copy()  # type: ignore[attr-defined]
-    idf = np.linspace(1, 3, 2**12 + NUM_LOOKS)
-    lengths = np.sqrt(np.asarray(weighted(features, idf).power(2).sum(axis=1))).ravel()
+    scales = np.linspace(1, 3, 2**12 + NUM_LOOKS)
+    lengths = np.sqrt(np.asarray(weighted(features, scales).power(2).sum(axis=1))).ravel()
     assert lengths.tolist() == pytest.approx([1, 1, 0, 0, 1])
     assert np.array_equal(features.data, before)  # type: ignore[attr-defined]
 

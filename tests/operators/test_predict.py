@@ -24,7 +24,7 @@ def test_rows_out_are_rows_in(tmp_path: Path) -> None:
         class_names=("a", "b"),
         weight=rng.normal(size=(1024 + NUM_LOOKS, 2)).astype(np.float32),
         bias=np.zeros(2, np.float32),
-        idf=np.ones(1024 + NUM_LOOKS, np.float32),
+        scales=np.ones(1024 + NUM_LOOKS, np.float32),
     )
     (tmp_path / "model").mkdir()
     model.save(tmp_path / "model")

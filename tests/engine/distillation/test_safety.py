@@ -12,8 +12,10 @@ NAMES = ("ham", "spam")
 ALL = settings((1e-2, 1e-3), Loss(name="generalized", smoothing=0.1))
 
 
-def _tried(place: int, predicted: tuple[float, float], labeled: tuple[float, float] = (0.9, 0.1)) -> Tried:
-    return Tried(setting=ALL[place], choice=Choice.none(np.zeros(1)), predicted=predicted, labeled=labeled)
+def _tried(
+    place: int, predicted: tuple[float, float], labeled: tuple[float, float] = (0.9, 0.1), rows: int = 1000
+) -> Tried:
+    return Tried(setting=ALL[place], choice=Choice.none(np.zeros(1)), predicted=predicted, labeled=labeled, rows=rows)
 
 
 def test_a_class_is_lost_below_a_quarter_of_its_share() -> None:
@@ -21,6 +23,12 @@ def test_a_class_is_lost_below_a_quarter_of_its_share() -> None:
     assert _tried(0, (0.98, 0.02)).lost == (1,)
     assert _tried(0, (0.97, 0.03)).lost == ()
     assert _tried(0, (1.0, 0.0), (0.99, 0.01)).lost == ()
+
+
+def test_a_handful_of_held_out_rows_does_not_say_that_a_class_is_lost() -> None:
+    """Nine rows of a class are too few, ten are enough."""
+    assert _tried(0, (1.0, 0.0), rows=90).lost == ()
+    assert _tried(0, (1.0, 0.0), rows=100).lost == (1,)
 
 
 def test_the_first_setting_is_the_tasks_own_and_the_others_are_plainer() -> None:
