@@ -29,6 +29,9 @@ _FLAGS = tuple(
 _SIZES = (40, 40, 8, 6, 5, 4, len(_FLAGS))
 """Steps of: characters, words, digits, share of capitals, exclamation marks, question marks; and the flags."""
 
+_BEGINNING = 256
+"""Characters of a text whose sequences are looked at: they help where words are few, and a long text has words enough."""
+
 NUM_LOOKS = 128
 """Places for the looks of a text, some of them kept free."""
 
@@ -58,7 +61,7 @@ class Ngrams:
         if max_char_ngram:
             shortest = min(3, max_char_ngram)
             chars = HashingVectorizer(ngram_range=(shortest, max_char_ngram), analyzer="char_wb", **options)
-            self._parts.append(lambda texts: _logarithm(chars.transform(texts)))
+            self._parts.append(lambda texts: _logarithm(chars.transform([text[:_BEGINNING] for text in texts])))
             self.num_features += num_buckets
 
     def transform(self, texts: Sequence[str]) -> Any:
