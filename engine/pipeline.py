@@ -201,8 +201,7 @@ def _stages(ctx: Context, until: str) -> RunResult:
     if until == "predict":
         return result()
     evaluation = evaluate(ctx, corpus, voted, models, predictions=predictions, annotated=annotated)
-    if ctx.concepts is not None:
-        compare(ctx, evaluation, models)
+    comparison = None if ctx.concepts is None else compare(ctx, evaluation, models)
     if until == "evaluate":
         return result()
     parts = Parts(
@@ -214,6 +213,7 @@ def _stages(ctx: Context, until: str) -> RunResult:
         labeled=labeled,
         end_model=end_model,
         evaluation=evaluation,
+        comparison=comparison,
     )
     return result(report(ctx, parts))
 

@@ -11,9 +11,10 @@ from markupsafe import Markup
 
 from engine.metrics import Metrics
 from engine.reporting import plots
+from engine.reporting.parts import WAYS
 from engine.reporting.report import Report
 
-METHODS = {"majority_vote": "Majority vote", "label_model": "Label model", "end_model": "Distilled model"}
+METHODS = {name: WAYS[name] for name in ("majority_vote", "label_model", "end_model")}
 
 
 def render(report: Report) -> str:
@@ -26,10 +27,10 @@ def render(report: Report) -> str:
         lstrip_blocks=True,
         finalize=_finalize,
     )
-    environment.filters |= {"share": _share, "count": _count, "number": _number, "value": _value}
+    environment.filters |= {"share": _share, "count": _count, "number": _number, "points": _points, "value": _value}
     page = environment.get_template("report.html.jinja")
     # What goes to the page is what went to the file: NaN is None in both, and NumPy's numbers are numbers.
-    return page.render(report=report.to_json(), plots=_plots(report), method_names=METHODS)
+    return page.render(report=report.to_json(), plots=_plots(report), method_names=METHODS, ways=WAYS)
 
 
 def _plots(report: Report) -> dict[str, Markup]:
@@ -92,6 +93,10 @@ def _count(value: int | None) -> str | None:
 
 def _number(value: float | None, digits: int = 3) -> str | None:
     return None if value is None else f"{value:,.{digits}f}"
+
+
+def _points(value: float | None) -> str | None:
+    return None if value is None else f"{100 * value:+.1f}"
 
 
 def _value(value: Any) -> str | None:

@@ -12,6 +12,7 @@ from typing import Any
 from engine.reporting.asked import AnnotatorFigures, Money, SynthesisFigures
 from engine.reporting.parts import (
     ClassBalance,
+    ComparisonLine,
     Disagreement,
     LabelModelFigures,
     MetricsByModel,
@@ -30,6 +31,7 @@ class Report:
     Attributes:
         synthesis: None where the programs come from a folder.
         metrics: None where there is nothing to compare with; `metrics_reason` says why.
+        comparison: of images, by way to a label; None for texts and records, and without gold.
     """
 
     task: str
@@ -47,6 +49,7 @@ class Report:
     disabled_programs: Mapping[str, str] = field(default_factory=dict)
     metrics: MetricsByModel | None
     metrics_reason: str | None
+    comparison: Mapping[str, ComparisonLine] | None = None
     label_model: LabelModelFigures
     disagreement: Disagreement | None = None
     end_model: Mapping[str, Any] | None

@@ -9,8 +9,9 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from engine.metrics import Metrics
+from engine.metrics import Metrics, WorstGroup
 from engine.reporting.asked import Money
+from engine.reporting.parts import WAYS, ComparisonLine
 from engine.reporting.report import Report
 
 _UNKNOWN = "–"
@@ -28,6 +29,8 @@ def summary(report: Report, *, reasons: Mapping[str, str] | None = None) -> Rend
         parts.append(Text(f"No figures against gold: {report.metrics_reason}"))
     else:
         parts.append(_accuracies(report))
+        if report.comparison:
+            parts.append(_beside_prompting(report.comparison))
     parts += [_stages(report, reasons or {}), Text(_money(report.money))]
     for kind, names in (("quarantined", report.quarantined), ("rejected", report.rejected_programs)):
         if names:
@@ -68,16 +71,36 @@ def _accuracies(report: Report) -> RenderableType:
     for name, figures in models:
         if figures is None:
             continue
-        worst = figures.worst_group
         table.add_row(
             Text(name),
             _share(figures.accuracy),
             _share(figures.accuracy_covered),
             _UNKNOWN if figures.f1 is None else f"{figures.f1:.3f}",
             f"{figures.log_loss:.3f}",
-            Text(_UNKNOWN if worst is None else f"{_share(worst.accuracy)} ({worst.name}, {worst.rows:,} rows)"),
+            _worst(figures.worst_group),
         )
     return table
+
+
+def _beside_prompting(comparison: Mapping[str, ComparisonLine]) -> RenderableType:
+    table = _table("Beside prompting", "accuracy", "95% interval", "worst group", "gap", "change")
+    for name, line in comparison.items():
+        table.add_row(
+            Text(WAYS[name].lower()),
+            _share(line.accuracy),
+            f"{100 * line.accuracy_low:.1f} to {_share(line.accuracy_high)}",
+            _worst(line.worst_group),
+            _UNKNOWN if line.gap is None else f"{100 * line.gap:.1f}",
+            _UNKNOWN if line.gap_change is None else f"{100 * line.gap_change:+.1f}",
+        )
+    return table
+
+
+def _worst(group: WorstGroup | None) -> Text:
+    if group is None:
+        return Text(_UNKNOWN)
+    interval = f"{100 * group.low:.1f} to {_share(group.high)}"
+    return Text(f"{_share(group.accuracy)} ({group.name}, {group.rows:,} rows; 95%: {interval})")
 
 
 def _stages(report: Report, reasons: Mapping[str, str]) -> RenderableType:

@@ -52,6 +52,7 @@ def report(ctx: Context, parts: Parts) -> Report:
         disabled_programs=programs.disabled,
         metrics=_metrics(ctx, parts),
         metrics_reason=parts.evaluation.reason,
+        comparison=parts.comparison,
         label_model=LabelModelFigures(
             method=chosen.method,
             prior=prior,

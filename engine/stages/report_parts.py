@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from engine.label_model.analysis import pairwise_agreement
-from engine.reporting.parts import ProgramFigures
+from engine.reporting.parts import ComparisonLine, ProgramFigures
 from engine.stages.admission import Admitted
 from engine.stages.annotate import Annotated
 from engine.stages.context import Context
@@ -23,7 +24,7 @@ from engine.synthesis.programs import provenance
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
-    """What the stages came to."""
+    """What the stages came to; `comparison` is of images, None without gold."""
 
     corpus: Corpus
     admitted: Admitted
@@ -33,6 +34,7 @@ class Parts:
     labeled: Labeled
     end_model: Distilled
     evaluation: Evaluation
+    comparison: Mapping[str, ComparisonLine] | None
 
 
 def program_figures(ctx: Context, parts: Parts, j: int) -> ProgramFigures:

@@ -118,6 +118,8 @@ def test_images_are_labeled_by_programs_over_concepts(tmp_path: Path, monkeypatc
     assert comparison["zero_shot"]["gap"] == pytest.approx(
         comparison["zero_shot"]["accuracy"] - comparison["zero_shot"]["worst_group"]["accuracy"]
     )
+    assert report["comparison"] == comparison
+    assert "Zero-shot prompting" in (tmp_path / "run" / "report.html").read_text()
     embeddings = {path: path.stat().st_mtime_ns for path in (tmp_path / "run" / "embeddings").iterdir()}
     again = run(read_task(tmp_path / "task.yaml"), out=tmp_path / "run")
     assert set(again.statuses.values()) == {"reused"}

@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from engine.metrics import Metrics, figures
+from engine.metrics import Metrics, WorstGroup, figures
 from engine.reporting.asked import AnnotatorFigures, Baseline, ModelMoney, Money
 from engine.reporting.parts import (
     Change,
     ClassBalance,
+    ComparisonLine,
     Disagreement,
     LabelModelFigures,
     MetricsByModel,
@@ -38,6 +39,23 @@ def some_metrics() -> Metrics:
 @pytest.fixture
 def report() -> Report:
     return some_report()
+
+
+def some_comparison() -> dict[str, ComparisonLine]:
+    worst = WorstGroup(name="<i>land</i>", rows=30, accuracy=0.4, low=0.25, high=0.58)
+    lines = {"zero_shot": (None, 0.6), "end_model": (-0.2, 0.4)}
+    return {
+        name: ComparisonLine(
+            rows=60,
+            accuracy=0.8,
+            accuracy_low=0.68,
+            accuracy_high=0.88,
+            worst_group=worst,
+            gap=gap,
+            gap_change=change,
+        )
+        for name, (change, gap) in lines.items()
+    }
 
 
 def some_report(**changes: Any) -> Report:
@@ -68,6 +86,7 @@ def some_report(**changes: Any) -> Report:
         "rejected_programs": {"bad": ("imports os",)},
         "metrics": MetricsByModel(majority_vote=metrics, label_model=metrics, end_model=metrics),
         "metrics_reason": None,
+        "comparison": some_comparison(),
         "disagreement": Disagreement(
             rows=2, fraction=0.5, changes=(Change(majority_vote="ham", label_model=None, rows=2),)
         ),

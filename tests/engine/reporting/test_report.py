@@ -131,6 +131,28 @@ def test_without_gold(report: Report, tmp_path: Path) -> None:
     assert "None: no gold column." in page
 
 
+def test_programs_stand_beside_prompting(report: Report, tmp_path: Path) -> None:
+    """A run over images has the table of ways to a label; others have none of it."""
+    content, page = written(report, tmp_path)
+    assert content["comparison"]["end_model"]["gap_change"] == -0.2
+    assert content["comparison"]["zero_shot"]["worst_group"]["name"] == "<i>land</i>"
+    table = page[page.index("Beside prompting") :]
+    for words in ("Zero-shot prompting", "&lt;i&gt;land&lt;/i&gt;: 40.0 %", "25.0 % to 58.0 %", "of 30 rows", "-20.0"):
+        assert words in table
+    content, page = written(dataclasses.replace(report, comparison=None), tmp_path)
+    assert content["comparison"] is None
+    assert "Beside prompting" not in page
+
+
+def test_groups_have_intervals(report: Report, tmp_path: Path) -> None:
+    """Accuracies have their intervals, and the page says how many rows make a group."""
+    content, page = written(report, tmp_path)
+    group = content["metrics"]["label_model"]["groups"]["a"]
+    assert group["low"] < group["accuracy"] < group["high"]
+    assert "groups of at least 20 rows" in page
+    assert f"{100 * group['low']:.1f} % to {100 * group['high']:.1f} %" in page
+
+
 def test_replaces_an_older_report(report: Report, tmp_path: Path) -> None:
     """A report takes the place of the last one, and leaves no other file."""
     written(report, tmp_path)
