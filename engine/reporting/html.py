@@ -11,14 +11,14 @@ from markupsafe import Markup
 
 from engine.metrics import Metrics
 from engine.reporting import plots
-from engine.reporting.parts import WAYS
+from engine.reporting.images import WAYS, Thumbnail
 from engine.reporting.report import Report
 
 METHODS = {name: WAYS[name] for name in ("majority_vote", "label_model", "end_model")}
 
 
-def render(report: Report) -> str:
-    """Write the page."""
+def render(report: Report, *, thumbnails: Mapping[str, Thumbnail]) -> str:
+    """Write the page, with the thumbnails by id in it."""
     environment = Environment(
         loader=PackageLoader("engine.reporting"),
         autoescape=True,
@@ -30,7 +30,9 @@ def render(report: Report) -> str:
     environment.filters |= {"share": _share, "count": _count, "number": _number, "points": _points, "value": _value}
     page = environment.get_template("report.html.jinja")
     # What goes to the page is what went to the file: NaN is None in both, and NumPy's numbers are numbers.
-    return page.render(report=report.to_json(), plots=_plots(report), method_names=METHODS, ways=WAYS)
+    return page.render(
+        report=report.to_json(), plots=_plots(report), method_names=METHODS, ways=WAYS, thumbnails=thumbnails
+    )
 
 
 def _plots(report: Report) -> dict[str, Markup]:

@@ -6,16 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from engine.metrics import Metrics, WorstGroup
-
-WAYS = {
-    "zero_shot": "Zero-shot prompting",
-    "group_prompts": "Group prompting",
-    "majority_vote": "Majority vote",
-    "label_model": "Label model",
-    "end_model": "Distilled model",
-}
-"""Ways to a label, in words."""
+from engine.metrics import Metrics
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,25 +158,3 @@ class MetricsByModel:
     majority_vote: Metrics
     label_model: Metrics
     end_model: Metrics | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ComparisonLine:
-    """One way from images to labels, beside prompting, on the same test rows.
-
-    Attributes:
-        accuracy_low: of its 95% interval.
-        accuracy_high: likewise.
-        worst_group: None without a group of enough rows.
-        gap: accuracy less that of the worst group; None without one.
-        gap_change: gap less that of zero-shot prompting, below 0 where groups are closer together; None where either
-            is missing, and for zero-shot prompting itself.
-    """
-
-    rows: int
-    accuracy: float
-    accuracy_low: float
-    accuracy_high: float
-    worst_group: WorstGroup | None
-    gap: float | None
-    gap_change: float | None

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from engine.reporting.asked import AnnotatorFigures, Money, SynthesisFigures
+from engine.reporting.images import ComparisonLine, ImageFigures, Thumbnail
 from engine.reporting.parts import (
     ClassBalance,
-    ComparisonLine,
     Disagreement,
     LabelModelFigures,
     MetricsByModel,
@@ -32,6 +32,7 @@ class Report:
         synthesis: None where the programs come from a folder.
         metrics: None where there is nothing to compare with; `metrics_reason` says why.
         comparison: of images, by way to a label; None for texts and records, and without gold.
+        images: to look at; None for texts and records.
     """
 
     task: str
@@ -62,6 +63,7 @@ class Report:
     versions: Mapping[str, str]
     warnings: tuple[str, ...] = ()
     samples: Samples = field(default_factory=Samples)
+    images: ImageFigures | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return JSON values under the keys of docs/report.md; what is not a number becomes None.
@@ -76,8 +78,13 @@ class Report:
         return content
 
 
-def write_report(report: Report, folder: Path) -> None:
+def write_report(report: Report, folder: Path, *, thumbnails: Mapping[str, Thumbnail] | None = None) -> None:
     """Write report.json and report.html into a folder, in the place of older ones.
+
+    Args:
+        report: of the run.
+        folder: of the run.
+        thumbnails: by id, of the images that the report shows; for the page alone.
 
     Raises:
         InputError: there is no room, or no right to write.
@@ -86,7 +93,7 @@ def write_report(report: Report, folder: Path) -> None:
     from engine.reporting.html import render
 
     text = json.dumps(report.to_json(), indent=2, allow_nan=False, ensure_ascii=False) + "\n"
-    page = render(report)
+    page = render(report, thumbnails=thumbnails or {})
     for name, content in (("report.json", text), ("report.html", page)):
         data = content.encode("utf-8", "replace")
         commit(folder / name, lambda path, data=data: path.write_bytes(data), replace=True)  # type: ignore[misc]

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from engine.metrics import Metrics, WorstGroup
 from engine.reporting.asked import Money
-from engine.reporting.parts import WAYS, ComparisonLine
+from engine.reporting.images import WAYS, ComparisonLine
 from engine.reporting.report import Report
 
 _UNKNOWN = "–"

@@ -21,6 +21,7 @@ from engine.task import LabelingTask
 from operators.corpus.plan import Shard
 
 if TYPE_CHECKING:
+    from engine.stages.thumbnails import ImageSource
     from engine.synthesis.concepts import Concepts
 
 logger = logging.getLogger(__name__)
@@ -47,6 +48,7 @@ class Context:
         warnings: what the user must know and the report repeats.
         versions: of what may change a result; noted when something is computed.
         concepts: that rows were scored by; None for texts and records.
+        images: behind the scored rows; None likewise.
     """
 
     task: LabelingTask
@@ -60,6 +62,7 @@ class Context:
     warnings: list[str] = field(default_factory=list)
     versions: Mapping[str, str] = field(default_factory=dict)
     concepts: Concepts | None = None
+    images: ImageSource | None = None
     _session: Session | None = None
     _causes: dict[str, list[str]] = field(default_factory=dict)
     _resumed: set[str] = field(default_factory=set)

@@ -14,7 +14,7 @@ from dataclasses import asdict
 import numpy as np
 
 from engine.metrics import Metrics, figures
-from engine.reporting.parts import ComparisonLine
+from engine.reporting.images import ComparisonLine
 from engine.stages.context import Context
 from engine.stages.evaluate import Evaluation
 from engine.stages.fit import Models

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from engine.label_model.analysis import pairwise_agreement
-from engine.reporting.parts import ComparisonLine, ProgramFigures
+from engine.reporting.images import ComparisonLine
+from engine.reporting.parts import ProgramFigures
 from engine.stages.admission import Admitted
 from engine.stages.annotate import Annotated
 from engine.stages.context import Context

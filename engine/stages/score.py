@@ -19,6 +19,7 @@ from engine.errors import ConfigError
 from engine.stages.context import Context
 from engine.stages.inputs import Input, Inputs, given
 from engine.stages.rows import EMBEDDING, SCORES
+from engine.stages.thumbnails import ImageSource
 from engine.storage import keep_only
 from engine.store import digest_of
 from engine.synthesis.concepts import FILE, Concepts, ask_concepts, read_concepts
@@ -49,7 +50,7 @@ def score(ctx: Context) -> LabelingTask:
     """Embed and score what is not scored yet.
 
     Returns:
-        the task over the scored rows; `ctx.concepts` is set.
+        the task over the scored rows; `ctx.concepts` and `ctx.images` are set.
 
     Raises:
         ConfigError: there are no concepts, or the file of them is wrong.
@@ -62,6 +63,7 @@ def score(ctx: Context) -> LabelingTask:
     spec = FeaturizerSpec(use=task.scoring.featurizer, options=task.scoring.options)
     shards = plan_images(task)
     ctx.shards = {shard.key: shard for shard in shards}
+    ctx.images = ImageSource(shards=ctx.shards, column=column)
     concepts = _concepts(ctx)
     ctx.concepts = concepts
     texts = Texts(concepts=concepts.texts(), normalisation=task.scoring.normalisation, baselines=_baselines(task))

@@ -119,7 +119,12 @@ def test_images_are_labeled_by_programs_over_concepts(tmp_path: Path, monkeypatc
         comparison["zero_shot"]["accuracy"] - comparison["zero_shot"]["worst_group"]["accuracy"]
     )
     assert report["comparison"] == comparison
-    assert "Zero-shot prompting" in (tmp_path / "run" / "report.html").read_text()
+    page = (tmp_path / "run" / "report.html").read_text()
+    assert "Zero-shot prompting" in page
+    assert page.count('<img src="data:image/jpeg;base64,') >= 12
+    assert report["images"]["num_faults"] == len(broken)
+    assert {fault["text"] for fault in report["images"]["faults"]} == broken
+    assert report["images"]["most_certain"]["tomato"][0]["text"].endswith(".png")
     embeddings = {path: path.stat().st_mtime_ns for path in (tmp_path / "run" / "embeddings").iterdir()}
     again = run(read_task(tmp_path / "task.yaml"), out=tmp_path / "run")
     assert set(again.statuses.values()) == {"reused"}

@@ -9,10 +9,10 @@ import pytest
 
 from engine.metrics import Metrics, WorstGroup, figures
 from engine.reporting.asked import AnnotatorFigures, Baseline, ModelMoney, Money
+from engine.reporting.images import ComparisonLine, ImageFault, ImageFigures
 from engine.reporting.parts import (
     Change,
     ClassBalance,
-    ComparisonLine,
     Disagreement,
     LabelModelFigures,
     MetricsByModel,
@@ -56,6 +56,21 @@ def some_comparison() -> dict[str, ComparisonLine]:
         )
         for name, (change, gap) in lines.items()
     }
+
+
+@pytest.fixture
+def images() -> ImageFigures:
+    def sample(name: str, label: str | None) -> Sample:
+        return Sample(id=name, text=f"<{name}>.jpg", label=label, confidence=0.75)
+
+    return ImageFigures(
+        num_faults=25,
+        faults=(ImageFault(id="broken", text="<broken>.jpg", why="no such file"),),
+        most_certain={"ham": (sample("a", "ham"), sample("b", "ham")), "spam": ()},
+        most_contested={"ham": (sample("b", "ham"),), "spam": ()},
+        ties=(sample("c", None),),
+        uncovered=(sample("d", None),),
+    )
 
 
 def some_report(**changes: Any) -> Report:

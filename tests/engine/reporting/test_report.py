@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from engine.reporting.images import ImageFigures, Thumbnail
 from engine.reporting.parts import ClassBalance
 from engine.reporting.report import Report, write_report
 from operators.errors import InputError
@@ -151,6 +152,35 @@ def test_groups_have_intervals(report: Report, tmp_path: Path) -> None:
     assert group["low"] < group["accuracy"] < group["high"]
     assert "groups of at least 20 rows" in page
     assert f"{100 * group['low']:.1f} % to {100 * group['high']:.1f} %" in page
+
+
+def test_images_are_shown_and_named(report: Report, images: ImageFigures, tmp_path: Path) -> None:
+    """Copies stand in the page as data, what cannot be shown is named with its reason, and names are escaped."""
+    copies = {name: Thumbnail(url=f"data:image/jpeg;base64,{name}") for name in images.in_turn()}
+    copies["d"] = Thumbnail(why="<gone>")
+    write_report(dataclasses.replace(report, images=images), tmp_path, thumbnails=copies)
+    content = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert content["images"]["faults"] == [{"id": "broken", "text": "<broken>.jpg", "why": "no such file"}]
+    assert "base64" not in json.dumps(content)
+    parser = Balanced()
+    parser.feed(page)
+    shown = [(attrs["src"].rpartition(",")[2], attrs["alt"]) for tag, attrs in parser.seen if tag == "img"]
+    assert shown == [(name, f"<{name}>.jpg") for name in ("a", "b", "b", "c", "broken")]
+    assert "&lt;gone&gt;</div><figcaption" in page
+    assert "25 images could not be read; the first of them." in page
+    policy = next(attrs["content"] for tag, attrs in parser.seen if attrs.get("http-equiv"))
+    assert policy.endswith("; img-src data:")
+
+
+def test_every_key_of_images_is_documented(report: Report, images: ImageFigures) -> None:
+    """A report over images has keys of its own, and docs/report.md a line for each."""
+    test_every_key_is_documented(dataclasses.replace(report, images=images))
+
+
+def test_images_come_in_turn(images: ImageFigures) -> None:
+    """The first of each kind comes before the second of any, and an image of two kinds once."""
+    assert images.in_turn() == ["c", "d", "broken", "a", "b"]
 
 
 def test_replaces_an_older_report(report: Report, tmp_path: Path) -> None:
