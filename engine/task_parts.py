@@ -141,7 +141,7 @@ class LanguageModelSpec(TaskModel):
     max_output_tokens: Annotated[int, Field(ge=1)] = 4000
     timeout_s: Annotated[float, Field(gt=0)] = 120.0
     max_retries: Annotated[int, Field(ge=0)] = 4
-    extra: dict[str, JsonValue] = Field(default_factory=dict)
+    extra: dict[str, JsonValue] = {}
     price: Price | None = None
 
     @field_validator("extra")
