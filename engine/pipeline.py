@@ -22,6 +22,7 @@ from engine.stages.evaluate import evaluate
 from engine.stages.fit import fit
 from engine.stages.image_baselines import compare
 from engine.stages.label import label
+from engine.stages.nuisance import follow
 from engine.stages.predictions import predict_files
 from engine.stages.programs import collect
 from engine.stages.report import report
@@ -200,6 +201,7 @@ def _stages(ctx: Context, until: str) -> RunResult:
     predictions = predict(ctx, corpus, end_model)
     if until == "predict":
         return result()
+    nuisance = follow(ctx, corpus, voted, labeled, predictions=predictions)
     evaluation = evaluate(ctx, corpus, voted, models, predictions=predictions, annotated=annotated)
     comparison = None if ctx.concepts is None else compare(ctx, evaluation, models)
     if until == "evaluate":
@@ -214,6 +216,7 @@ def _stages(ctx: Context, until: str) -> RunResult:
         end_model=end_model,
         evaluation=evaluation,
         comparison=comparison,
+        nuisance=nuisance,
     )
     return result(report(ctx, parts))
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from engine.reporting.asked import AnnotatorFigures, Money, SynthesisFigures
 from engine.reporting.images import ComparisonLine, ImageFigures, Thumbnail
+from engine.reporting.nuisance import NuisanceFigures
 from engine.reporting.parts import (
     ClassBalance,
     Disagreement,
@@ -32,6 +33,7 @@ class Report:
         synthesis: None where the programs come from a folder.
         metrics: None where there is nothing to compare with; `metrics_reason` says why.
         comparison: of images, by way to a label; None for texts and records, and without gold.
+        nuisance: None where the task names no such column.
         images: to look at; None for texts and records.
     """
 
@@ -51,6 +53,7 @@ class Report:
     metrics: MetricsByModel | None
     metrics_reason: str | None
     comparison: Mapping[str, ComparisonLine] | None = None
+    nuisance: NuisanceFigures | None = None
     label_model: LabelModelFigures
     disagreement: Disagreement | None = None
     end_model: Mapping[str, Any] | None

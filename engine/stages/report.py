@@ -56,6 +56,7 @@ def report(ctx: Context, parts: Parts) -> Report:
         metrics=_metrics(ctx, parts),
         metrics_reason=parts.evaluation.reason,
         comparison=parts.comparison,
+        nuisance=parts.nuisance,
         label_model=LabelModelFigures(
             method=chosen.method,
             prior=prior,

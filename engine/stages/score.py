@@ -1,8 +1,8 @@
 """Images to scores: embedded once, scored by the concepts, and handed on as a corpus of its own.
 
 What comes out is the task as later stages see it: its rows are the scored ones in the run's own Parquet files, so that
-splitting, voting, fitting and evaluation are the same code for images as for texts. Gold and group are carried along
-and read by the evaluation alone.
+splitting, voting, fitting and evaluation are the same code for images as for texts. Gold, group and nuisance are
+carried along for who reads them after the labels are made.
 """
 
 from __future__ import annotations
@@ -39,6 +39,9 @@ ZERO_SHOT, GROUP_PROMPTS = "zero_shot", "group_prompts"
 _MAX_BYTES = 64 << 20
 """Of a shard of encoded images, unless the task says otherwise: some hundreds of photographs."""
 
+_COPIED = ("gold", "group", "nuisance")
+"""Columns that are carried along for who reads them after the labels are made."""
+
 _NAMED = 20
 """Images with a fault that get a line each; the scored files name all."""
 
@@ -73,7 +76,7 @@ def score(ctx: Context) -> LabelingTask:
         test_values=task.data.test_values,
         fraction=task.data.test_fraction if task.data.source else 0.0,
     )
-    copied = {name: old for name in ("gold", "group") if (old := getattr(task.columns, name)) is not None}
+    copied = {name: old for name in _COPIED if (old := getattr(task.columns, name)) is not None}
     embeddings = digest_of("embeddings", 1, spec.identity(), column, task.columns.id)
     how = [texts.concepts, texts.normalisation, texts.baselines]
     split = [rule.column, rule.train_values, rule.test_values, rule.fraction]
@@ -132,7 +135,7 @@ def plan_images(task: LabelingTask) -> list[Shard]:
     """
     data, columns = task.data, task.columns
     column = columns.image or "image"
-    wanted = [column, columns.id, columns.gold, columns.group, data.split_column]
+    wanted = [column, columns.id, *(getattr(columns, name) for name in _COPIED), data.split_column]
     base = common_folder([*data.source, *data.train, *data.test])
     bounds = task.shards
     shards: list[Shard] = []

@@ -38,7 +38,7 @@ TASK = """\
 name: fruit
 modality: image
 data: {source: fruit.parquet}
-columns: {image: file, gold: kind, group: place}
+columns: {image: file, gold: kind, group: place, nuisance: place}
 classes: [{name: tomato}, {name: cucumber}]
 instruction: Which fruit is it?
 programs: {folder: programs}
@@ -125,6 +125,11 @@ def test_images_are_labeled_by_programs_over_concepts(tmp_path: Path, monkeypatc
     assert report["images"]["num_faults"] == len(broken)
     assert {fault["text"] for fault in report["images"]["faults"]} == broken
     assert report["images"]["most_certain"]["tomato"][0]["text"].endswith(".png")
+    # Programs of skin compare red and green, and the one of flesh takes a blue table for a cucumber.
+    follows = report["nuisance"]["programs"]
+    assert follows["c"]["follows"]
+    assert follows["c"]["cramers_v"] > 2 * follows["a"]["cramers_v"]
+    assert any("program c" in warning and "the nuisance" in warning for warning in first.warnings)
     embeddings = {path: path.stat().st_mtime_ns for path in (tmp_path / "run" / "embeddings").iterdir()}
     again = run(read_task(tmp_path / "task.yaml"), out=tmp_path / "run")
     assert set(again.statuses.values()) == {"reused"}

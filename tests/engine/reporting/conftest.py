@@ -10,6 +10,7 @@ import pytest
 from engine.metrics import Metrics, WorstGroup, figures
 from engine.reporting.asked import AnnotatorFigures, Baseline, ModelMoney, Money
 from engine.reporting.images import ComparisonLine, ImageFault, ImageFigures
+from engine.reporting.nuisance import Dependence, NuisanceFigures
 from engine.reporting.parts import (
     Change,
     ClassBalance,
@@ -73,6 +74,19 @@ def images() -> ImageFigures:
     )
 
 
+def some_nuisance() -> NuisanceFigures:
+    return NuisanceFigures(
+        column="<place>",
+        rows=400,
+        num_values=2,
+        least=0.1,
+        labels=Dependence(cramers_v=0.05, by_chance=0.12, follows=False),
+        end_model=Dependence(cramers_v=None, by_chance=None, follows=False),
+        programs={"links": Dependence(cramers_v=0.61, by_chance=0.12, follows=True)},
+        labels_by_value={"<land>": {"ham": 150, "spam": 50}, "water": {"ham": 1234, "spam": 50}},
+    )
+
+
 def some_report(**changes: Any) -> Report:
     metrics = some_metrics()
     values: dict[str, Any] = {
@@ -102,6 +116,7 @@ def some_report(**changes: Any) -> Report:
         "metrics": MetricsByModel(majority_vote=metrics, label_model=metrics, end_model=metrics),
         "metrics_reason": None,
         "comparison": some_comparison(),
+        "nuisance": some_nuisance(),
         "disagreement": Disagreement(
             rows=2, fraction=0.5, changes=(Change(majority_vote="ham", label_model=None, rows=2),)
         ),

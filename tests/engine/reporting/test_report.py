@@ -154,6 +154,21 @@ def test_groups_have_intervals(report: Report, tmp_path: Path) -> None:
     assert f"{100 * group['low']:.1f} % to {100 * group['high']:.1f} %" in page
 
 
+def test_what_follows_a_nuisance_is_told(report: Report, tmp_path: Path) -> None:
+    """Each way to an answer has a line, which says whether it follows the column; without a column there is none."""
+    content, page = written(report, tmp_path)
+    assert content["nuisance"]["programs"]["links"] == {"cramers_v": 0.61, "by_chance": 0.12, "follows": True}
+    part = page[page.index("Nuisance: &lt;place&gt;") :]
+    part = part[: part.index("</section>")]
+    lines = re.sub(r"<[^>]+>", " ", part)
+    assert re.search(r"the labels +0.05 +0.12 +no", lines)
+    assert re.search(r"links +0.61 +0.12 +yes", lines)
+    assert re.search(r"the distilled model +– +– +one value alone", lines)
+    assert re.search(r"water +1,234 +50", lines)
+    _, page = written(dataclasses.replace(report, nuisance=None), tmp_path)
+    assert "Nuisance" not in page
+
+
 def test_images_are_shown_and_named(report: Report, images: ImageFigures, tmp_path: Path) -> None:
     """Copies stand in the page as data, what cannot be shown is named with its reason, and names are escaped."""
     copies = {name: Thumbnail(url=f"data:image/jpeg;base64,{name}") for name in images.in_turn()}
