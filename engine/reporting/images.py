@@ -12,6 +12,7 @@ from engine.reporting.parts import Sample
 WAYS = {
     "zero_shot": "Zero-shot prompting",
     "group_prompts": "Group prompting",
+    "pixel_programs": "Programs on raw pixels",
     "majority_vote": "Majority vote",
     "label_model": "Label model",
     "end_model": "Distilled model",

@@ -66,7 +66,7 @@ def score(ctx: Context) -> LabelingTask:
     spec = FeaturizerSpec(use=task.scoring.featurizer, options=task.scoring.options)
     shards = plan_images(task)
     ctx.shards = {shard.key: shard for shard in shards}
-    ctx.images = ImageSource(shards=ctx.shards, column=column)
+    ctx.images = ImageSource(shards=ctx.shards, column=column, id_column=task.columns.id)
     concepts = _concepts(ctx)
     ctx.concepts = concepts
     texts = Texts(concepts=concepts.texts(), normalisation=task.scoring.normalisation, baselines=_baselines(task))

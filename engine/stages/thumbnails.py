@@ -55,10 +55,12 @@ class ImageSource:
     Attributes:
         shards: of images, by key.
         column: of the images, in a table.
+        id_column: of the rows.
     """
 
     shards: Mapping[str, Shard]
     column: str
+    id_column: str | None = None
 
     def place(self, scored: str, row: int) -> Place:
         """Say where the image of a scored row stands.

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from engine.metrics import Metrics, figures
-from engine.stages.image_baselines import side_by_side
+from engine.stages.image_baselines import _counted, side_by_side
 from operators.confusion import Confusion
 
 
@@ -41,3 +41,14 @@ def test_without_groups_there_is_no_gap() -> None:
     table = side_by_side({"zero_shot": metrics({"l": 10}, rows=10), "label_model": metrics({"l": 10}, rows=40)})
     assert (table["zero_shot"].worst_group, table["zero_shot"].gap) == (None, None)
     assert (table["label_model"].gap, table["label_model"].gap_change) == (0.0, None)
+
+
+def test_votes_of_several_are_counted_by_majority() -> None:
+    """A majority is the answer, a tie is shared, and a row without votes is uncovered; unknown rows are left out."""
+    votes = np.array([[0, 0, 1], [1, 0, -1], [-1, -1, -1], [1, 1, 1]], np.int8)
+    gold, known = np.array([0, 1, 1, -1]), np.array([True, True, True, False])
+    counted = _counted(gold, votes, ["a", "a", "b", "b"], known, 2)
+    assert counted.matrix.tolist() == [[1, 0], [0, 0]]
+    assert counted.total.tie_hits.tolist() == [0, 0, 1]
+    assert counted.total.uncovered.tolist() == [0, 1]
+    assert {name: hits.rows for name, hits in counted.groups.items()} == {"a": 2, "b": 1}
