@@ -16,6 +16,8 @@ from engine.reporting.report import Report
 
 METHODS = {name: WAYS[name] for name in ("majority_vote", "label_model", "end_model")}
 
+_NAME_CHARS = 40
+
 
 def render(report: Report, *, thumbnails: Mapping[str, Thumbnail]) -> str:
     """Write the page, with the thumbnails by id in it."""
@@ -27,7 +29,8 @@ def render(report: Report, *, thumbnails: Mapping[str, Thumbnail]) -> str:
         lstrip_blocks=True,
         finalize=_finalize,
     )
-    environment.filters |= {"share": _share, "count": _count, "number": _number, "points": _points, "value": _value}
+    environment.filters |= {"share": _share, "count": _count, "number": _number, "points": _points}
+    environment.filters |= {"end": _end, "value": _value}
     page = environment.get_template("report.html.jinja")
     # What goes to the page is what went to the file: NaN is None in both, and NumPy's numbers are numbers.
     return page.render(
@@ -99,6 +102,11 @@ def _number(value: float | None, digits: int = 3) -> str | None:
 
 def _points(value: float | None) -> str | None:
     return None if value is None else f"{100 * value:+.1f}"
+
+
+def _end(name: str) -> str:
+    """Shorten a path at its beginning, which is the same for all."""
+    return name if len(name) <= _NAME_CHARS else "…" + name[1 - _NAME_CHARS :]
 
 
 def _value(value: Any) -> str | None:

@@ -67,7 +67,9 @@ def _accuracies(report: Report) -> RenderableType:
         ("label model", metrics.label_model),
         ("distilled model", metrics.end_model),
     )
-    table = _table(f"On {metrics.label_model.rows:,} test rows", "accuracy", "covered", "F1", "log loss", "worst group")
+    # Beside prompting the worst groups are shown for all.
+    last = () if report.comparison else ("worst group",)
+    table = _table(f"On {metrics.label_model.rows:,} test rows", "accuracy", "covered", "F1", "log loss", *last)
     for name, figures in models:
         if figures is None:
             continue
@@ -77,21 +79,20 @@ def _accuracies(report: Report) -> RenderableType:
             _share(figures.accuracy_covered),
             _UNKNOWN if figures.f1 is None else f"{figures.f1:.3f}",
             f"{figures.log_loss:.3f}",
-            _worst(figures.worst_group),
+            *([_worst(figures.worst_group)] if last else []),
         )
     return table
 
 
 def _beside_prompting(comparison: Mapping[str, ComparisonLine]) -> RenderableType:
-    table = _table("Beside prompting", "accuracy", "95% interval", "worst group", "gap", "change")
+    table = _table("Beside prompting", "accuracy (95%)", "gap", "change", "worst group (95%)")
     for name, line in comparison.items():
         table.add_row(
             Text(WAYS[name].lower()),
-            _share(line.accuracy),
-            f"{100 * line.accuracy_low:.1f} to {_share(line.accuracy_high)}",
-            _worst(line.worst_group),
+            _between(line.accuracy, line.accuracy_low, line.accuracy_high),
             _UNKNOWN if line.gap is None else f"{100 * line.gap:.1f}",
             _UNKNOWN if line.gap_change is None else f"{100 * line.gap_change:+.1f}",
+            _worst(line.worst_group),
         )
     return table
 
@@ -99,8 +100,11 @@ def _beside_prompting(comparison: Mapping[str, ComparisonLine]) -> RenderableTyp
 def _worst(group: WorstGroup | None) -> Text:
     if group is None:
         return Text(_UNKNOWN)
-    interval = f"{100 * group.low:.1f} to {_share(group.high)}"
-    return Text(f"{_share(group.accuracy)} ({group.name}, {group.rows:,} rows; 95%: {interval})")
+    return Text(f"{_between(group.accuracy, group.low, group.high)}, {group.name}, {group.rows:,} rows")
+
+
+def _between(share: float, low: float, high: float) -> str:
+    return f"{_share(share)} ({100 * low:.0f} to {100 * high:.0f})"
 
 
 def _stages(report: Report, reasons: Mapping[str, str]) -> RenderableType:

@@ -68,7 +68,9 @@ def follow(ctx: Context, corpus: Corpus, voted: Voted, labeled: Labeled, *, pred
         content = reduce(add, parts, Crossed(counts={})).to_json()
         record = ctx.finish(inputs, since=start, rows=corpus.counts.rows, result={"crossed": content})
     crossed = Crossed.from_json(json.dumps(record.result["crossed"]))
-    made = figures(crossed, column=column, names=voted.names, class_names=task.class_names, seed=task.seed)
+    # Scored rows have the column under a name of their own; people are told theirs.
+    named = ctx.run.noted("task")["columns"]["nuisance"]
+    made = figures(crossed, column=named, names=voted.names, class_names=task.class_names, seed=task.seed)
     _warn(ctx, made)
     return made
 

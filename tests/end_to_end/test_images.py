@@ -140,6 +140,7 @@ def test_images_are_labeled_by_programs_over_concepts(tmp_path: Path, monkeypatc
     assert {fault["text"] for fault in report["images"]["faults"]} == broken
     assert report["images"]["most_certain"]["tomato"][0]["text"].endswith(".png")
     # Programs of skin compare red and green, and the one of flesh takes a blue table for a cucumber.
+    assert report["nuisance"]["column"] == "place"
     follows = report["nuisance"]["programs"]
     assert follows["c"]["follows"]
     assert follows["c"]["cramers_v"] > 2 * follows["a"]["cramers_v"]
