@@ -201,7 +201,6 @@ def _stages(ctx: Context, until: str) -> RunResult:
     predictions = predict(ctx, corpus, end_model)
     if until == "predict":
         return result()
-    nuisance = follow(ctx, corpus, voted, labeled, predictions=predictions)
     evaluation = evaluate(ctx, corpus, voted, models, predictions=predictions, annotated=annotated)
     comparison = None if ctx.concepts is None else compare(ctx, evaluation, models)
     if until == "evaluate":
@@ -216,7 +215,7 @@ def _stages(ctx: Context, until: str) -> RunResult:
         end_model=end_model,
         evaluation=evaluation,
         comparison=comparison,
-        nuisance=nuisance,
+        nuisance=follow(ctx, corpus, voted, labeled, predictions=predictions),
     )
     return result(report(ctx, parts))
 

@@ -47,8 +47,8 @@ class Context:
         reasons: {stage: why it was computed and how much of it, or that it was reused}.
         warnings: what the user must know and the report repeats.
         versions: of what may change a result; noted when something is computed.
+        images: behind scored rows; None for texts and records.
         concepts: that rows were scored by; None for texts and records.
-        images: behind the scored rows; None likewise.
     """
 
     task: LabelingTask
@@ -61,8 +61,8 @@ class Context:
     reasons: dict[str, str] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
     versions: Mapping[str, str] = field(default_factory=dict)
-    concepts: Concepts | None = None
     images: ImageSource | None = None
+    concepts: Concepts | None = None
     _session: Session | None = None
     _causes: dict[str, list[str]] = field(default_factory=dict)
     _resumed: set[str] = field(default_factory=set)
