@@ -188,6 +188,16 @@ def test_images_are_shown_and_named(report: Report, images: ImageFigures, tmp_pa
     assert policy.endswith("; img-src data:")
 
 
+def test_long_names_are_shown_by_their_ends(report: Report, images: ImageFigures, tmp_path: Path) -> None:
+    """Paths begin alike, so what tells them apart is shown, and the whole name is a word away."""
+    name = "/".join(["photographs"] * 9 + ["ant.jpg"])
+    sample = dataclasses.replace(images.ties[0], text=name)
+    write_report(dataclasses.replace(report, images=dataclasses.replace(images, ties=(sample,))), tmp_path)
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert f'title="{name}">…{name[-39:]}<' in page
+    assert "not shown" in page
+
+
 def test_every_key_of_images_is_documented(report: Report, images: ImageFigures) -> None:
     """A report over images has keys of its own, and docs/report.md a line for each."""
     test_every_key_is_documented(dataclasses.replace(report, images=images))
