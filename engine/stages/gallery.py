@@ -6,7 +6,7 @@ names are read here, no image is opened and no gold is read.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -75,7 +75,7 @@ def pick_images(
         folder: of the run's shards.
         labels: digest in the names of the label files.
         class_names: (k,) in the order of the indices.
-        num_faults: images without scores; where there are none they are not looked for.
+        num_faults: images without scores.
     """
     each = max(1, min(_EACH, _BY_CLASS // len(class_names)))
     certain = [_Kind(each) for _ in class_names]
@@ -108,10 +108,9 @@ def pick_images(
                 sample = _sample(said, rows, row, class_names)
                 kind.found.append((float(key[row]), number, sample))
                 places[str(sample.id)] = source.place(piece.path, piece.first_row + row)
-    faults = _faults(shards, source, places) if num_faults else ()
     figures = ImageFigures(
         num_faults=num_faults,
-        faults=faults,
+        faults=_faults(source, places),
         most_certain=_by_class(class_names, certain),
         most_contested=_by_class(class_names, contested),
         ties=ties.take(),
@@ -147,23 +146,16 @@ def _by_class(class_names: Sequence[str], kinds: Sequence[_Kind]) -> dict[str, t
     return {name: kind.take() for name, kind in zip(class_names, kinds, strict=True)}
 
 
-def _faults(shards: Sequence[Shard], source: ImageSource, places: dict[str, Place]) -> tuple[ImageFault, ...]:
+def _faults(source: ImageSource, places: dict[str, Place]) -> tuple[ImageFault, ...]:
     """Name the first images without scores, in the order of the corpus."""
-    found = []
-    for fault, place in _all_faults(shards, source):
-        found.append(fault)
-        places[str(fault.id)] = place
-        if len(found) == _FAULTS:
-            break
+    found: list[ImageFault] = []
+    for path in source.faulty:
+        rows = read_table(path, ["id", "image", "fault"])
+        why = rows.column("fault")
+        for row in np.flatnonzero(why.is_valid().to_numpy()).tolist()[: _FAULTS - len(found)]:
+            fault = ImageFault(
+                id=rows.column("id")[row].as_py(), text=rows.column("image")[row].as_py(), why=why[row].as_py()
+            )
+            places[str(fault.id)] = source.place(str(path), row)
+            found.append(fault)
     return tuple(found)
-
-
-def _all_faults(shards: Sequence[Shard], source: ImageSource) -> Iterator[tuple[ImageFault, Place]]:
-    for shard in shards:
-        for piece in shard.pieces:
-            rows = read_shard(Shard.of([piece], split=shard.split), text="image", id="id", extra=["fault"])
-            reasons = rows.column("fault")
-            for row in np.flatnonzero(reasons.is_valid().to_numpy()).tolist():
-                id_, name = rows.column("id")[row].as_py(), rows.column("text")[row].as_py()
-                fault = ImageFault(id=id_, text=name or str(id_), why=reasons[row].as_py())
-                yield fault, source.place(piece.path, piece.first_row + row)

@@ -17,6 +17,7 @@ import numpy as np
 
 from engine.errors import ConfigError
 from engine.stages.context import Context
+from engine.stages.image_faults import tell_faults
 from engine.stages.inputs import Input, Inputs, given
 from engine.stages.rows import EMBEDDING, SCORES
 from engine.stages.thumbnails import ImageSource
@@ -32,7 +33,7 @@ from operators.errors import InputError
 from operators.featurizer import FeaturizerSpec
 from operators.rows import SplitRule
 from operators.score import RangeShard, ScoreShard, Texts, scored_path
-from operators.storage import Folder, map_files, names_in, read_table
+from operators.storage import Folder, names_in, read_table
 
 ZERO_SHOT, GROUP_PROMPTS = "zero_shot", "group_prompts"
 
@@ -41,9 +42,6 @@ _MAX_BYTES = 64 << 20
 
 _COPIED = ("gold", "group", "nuisance")
 """Columns that are carried along for who reads them after the labels are made."""
-
-_NAMED = 20
-"""Images with a fault that get a line each; the scored files name all."""
 
 _SLOWEST_ROW_S = 5.0
 """An image through a large model on one core."""
@@ -66,7 +64,6 @@ def score(ctx: Context) -> LabelingTask:
     spec = FeaturizerSpec(use=task.scoring.featurizer, options=task.scoring.options)
     shards = plan_images(task)
     ctx.shards = {shard.key: shard for shard in shards}
-    ctx.images = ImageSource(shards=ctx.shards, column=column, id_column=task.columns.id)
     concepts = _concepts(ctx)
     ctx.concepts = concepts
     texts = Texts(concepts=concepts.texts(), normalisation=task.scoring.normalisation, baselines=_baselines(task))
@@ -117,7 +114,9 @@ def score(ctx: Context) -> LabelingTask:
         rows = sum(s.num_rows for s in unscored)
         ctx.finish(inputs, since=start, rows=rows, result={"scored": scored}, scope=scope)
     paths = places(scored)
-    _tell_faults(ctx, paths)
+    faulty = tell_faults(ctx, paths)
+    by_key = dict(zip(keys, shards, strict=True))
+    ctx.images = ImageSource(shards=by_key, column=column, id_column=task.columns.id, faulty=faulty)
     data = DataSpec(
         source=tuple(str(path) for path in paths),
         split_column="split",
@@ -222,15 +221,3 @@ def _width(paths: list[Folder]) -> int:
             return len(column[0])
     reason = read_table(paths[0], ["image", "fault"]).slice(0, 1).to_pylist()[0]
     raise InputError(f"none of the images could be read; the first, {reason['image']}: {reason['fault']}")
-
-
-def _tell_faults(ctx: Context, paths: list[Folder]) -> None:
-    faults: list[tuple[str, str]] = []
-    for table in map_files(lambda path: read_table(path, ["image", "fault"]), paths):
-        kept = table.filter(table.column("fault").is_valid())
-        faults += zip(kept.column("image").to_pylist(), kept.column("fault").to_pylist(), strict=True)
-    ctx.run.note(image_faults=dict(faults))
-    for image, why in faults[:_NAMED]:
-        ctx.warn(f"image {image} has no scores: {why}")
-    if len(faults) > _NAMED:
-        ctx.warn(f"{len(faults) - _NAMED} more images have no scores; `image_faults` in run.json names them all")

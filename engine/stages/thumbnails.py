@@ -23,6 +23,7 @@ from operators.corpus.plan import Shard
 from operators.corpus.read import read_shard
 from operators.errors import InputError
 from operators.images import MAX_PIXELS, UnreadableRow, decode, load
+from operators.storage import Folder
 
 SIDE = 96
 """Pixels of the longer side at most."""
@@ -56,11 +57,13 @@ class ImageSource:
         shards: of images, by key.
         column: of the images, in a table.
         id_column: of the rows.
+        faulty: scored files with the first images that have no scores.
     """
 
     shards: Mapping[str, Shard]
     column: str
     id_column: str | None = None
+    faulty: tuple[Folder, ...] = ()
 
     def place(self, scored: str, row: int) -> Place:
         """Say where the image of a scored row stands.

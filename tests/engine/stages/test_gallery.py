@@ -64,7 +64,12 @@ def scored_rows(folder: Path, files: list[list[tuple[Any, ...]]]) -> list[Shard]
 def picked(folder: Path, files: list[list[tuple[Any, ...]]]) -> Gallery:
     shards = scored_rows(folder, files)
     faults = sum(row[4] is not None for rows in files for row in rows)
-    source = ImageSource(shards={}, column="image")
+    faulty = tuple(
+        Path(scored_path(folder, f"{number:016d}", "s"))
+        for number, rows in enumerate(files)
+        if any(row[4] is not None for row in rows)
+    )
+    source = ImageSource(shards={}, column="image", faulty=faulty)
     names = ["land", "water"]
     return pick_images(shards, source, folder=folder, labels="l", class_names=names, num_faults=faults)
 
