@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Sequence
+from dataclasses import asdict
 from functools import reduce
 from operator import add
 
 import numpy as np
 
-from engine.association import association
+from engine.association import Association, association
 from engine.reporting.nuisance import Dependence, NuisanceFigures
 from engine.stages.context import Context
 from engine.stages.corpus import Corpus
@@ -18,7 +20,6 @@ from engine.stages.label import Labeled
 from engine.stages.rows import text_of
 from engine.stages.votes import Voted
 from operators.nuisance import Crossed, NuisanceShard
-from operators.schema import Counts
 
 LEAST = 0.1
 """Cohen's small effect; of a million rows even a V of 0.005 is no chance, and no harm either."""
@@ -49,6 +50,7 @@ def follow(ctx: Context, corpus: Corpus, voted: Voted, labeled: Labeled, *, pred
             Input(name="the labels", value=labeled.digest, made_by=("label",)),
             Input(name="the predictions", value=predictions, made_by=("predict",)),
             given("`columns.nuisance`", column),
+            given("`seed`", task.seed),
         ),
     )
     record = ctx.reuse(inputs)
@@ -65,50 +67,63 @@ def follow(ctx: Context, corpus: Corpus, voted: Voted, labeled: Labeled, *, pred
         }
         items = [shard.to_json() for shard in corpus.shards]
         parts = map(Crossed.from_json, ctx.stream("nuisance", items, NuisanceShard, step_args=args))
-        content = reduce(add, parts, Crossed(counts={})).to_json()
-        record = ctx.finish(inputs, since=start, rows=corpus.counts.rows, result={"crossed": content})
+        crossed = reduce(add, parts, Crossed(counts={}))
+        found = [asdict(made) for made in measured(crossed, num_answers=len(voted.keys) + 2, seed=task.seed)]
+        result = {"crossed": crossed.to_json(), "found": found}
+        record = ctx.finish(inputs, since=start, rows=corpus.counts.rows, result=result)
     crossed = Crossed.from_json(json.dumps(record.result["crossed"]))
+    measures = [Association(**made) for made in record.result["found"]]
     # Scored rows have the column under a name of their own; people are told theirs.
     named = ctx.run.noted("task")["columns"]["nuisance"]
-    made = figures(crossed, column=named, names=voted.names, class_names=task.class_names, seed=task.seed)
+    made = figures(crossed, measures, column=named, names=voted.names, class_names=task.class_names)
     _warn(ctx, made)
     return made
 
 
-def figures(
-    crossed: Crossed, *, column: str, names: tuple[str, ...], class_names: tuple[str, ...], seed: int
-) -> NuisanceFigures:
-    """Work out the figures.
+def measured(crossed: Crossed, *, num_answers: int, seed: int) -> list[Association]:
+    """Measure how much each answer goes with the column.
 
     Args:
         crossed: counts over the corpus.
+        num_answers: of programs, labels and distilled model.
+        seed: of the tables by chance; each answer has its own draws, so that no program's figure hangs on another.
+    """
+    if not crossed.counts:
+        return [Association(cramers_v=None, by_chance=None)] * num_answers
+    tables = np.stack([crossed.counts[value] for value in sorted(crossed.counts)], axis=1)
+    return [association(table, np.random.default_rng(seed)) for table in tables]
+
+
+def figures(
+    crossed: Crossed, found: Sequence[Association], *, column: str, names: Sequence[str], class_names: Sequence[str]
+) -> NuisanceFigures:
+    """Put together what the report says.
+
+    Args:
+        crossed: counts over the corpus.
+        found: what `measured` returned.
         column: its name.
         names: (m,) of the programs.
         class_names: (k,) in the order of the indices.
-        seed: of the tables by chance; each answer has its own draws, so that no program's figure hangs on another.
     """
-    values = sorted(crossed.counts, key=lambda value: (-int(crossed.counts[value][0].sum()), value))
-    tables = np.array([crossed.counts[value] for value in values], np.int64)
-    if not values:
-        tables = np.zeros((0, len(names) + 2, len(class_names) + 1), np.int64)
-    found = [_dependence(tables[:, answer], seed) for answer in range(len(names) + 2)]
+    rows = {value: int(table[0].sum()) for value, table in crossed.counts.items()}
+    frequent = sorted(rows, key=lambda value: (-rows[value], value))[:_VALUES]
+    said = [_dependence(made) for made in found]
     return NuisanceFigures(
         column=column,
-        rows=int(tables[:, 0].sum()),
-        num_values=len(values),
+        rows=sum(rows.values()),
+        num_values=len(rows),
         least=LEAST,
-        labels=found[-2],
-        end_model=found[-1],
-        programs=dict(zip(names, found, strict=False)),
+        labels=said[-2],
+        end_model=said[-1],
+        programs=dict(zip(names, said, strict=False)),
         labels_by_value={
-            value: dict(zip(class_names, crossed.counts[value][-2].tolist(), strict=False))
-            for value in values[:_VALUES]
+            value: dict(zip(class_names, crossed.counts[value][-2].tolist(), strict=False)) for value in frequent
         },
     )
 
 
-def _dependence(table: Counts, seed: int) -> Dependence:
-    made = association(table, np.random.default_rng(seed))
+def _dependence(made: Association) -> Dependence:
     v, by_chance = made.cramers_v, made.by_chance
     follows = v is not None and by_chance is not None and v >= LEAST and v > by_chance
     return Dependence(cramers_v=v, by_chance=by_chance, follows=follows)

@@ -38,14 +38,13 @@ TASK = """\
 name: fruit
 modality: image
 data: {source: fruit.parquet}
-columns: {image: file, gold: kind, group: place, nuisance: place}
+columns: {image: file, gold: kind, group: place}
 classes: [{name: tomato}, {name: cucumber}]
 instruction: Which fruit is it?
 programs: {folder: programs}
 scoring:
   featurizer: "colours_featurizer:Colours"
   zero_shot: {tomato: blue, cucumber: green}
-  pixel_programs: pixels
 shards: {max_bytes: 8192}
 """
 
@@ -63,13 +62,6 @@ def label_function(scores):
     lead = scores[1] - scores[0]
     return -1 if abs(lead) < MARGIN else int(lead > 0)
 """
-
-ON_PIXELS = {
-    "green": "def label_function(image):\n    total = [0, 0, 0]\n    for row in image:\n        for pixel in row:\n"
-    "            total = [a + b for a, b in zip(total, pixel)]\n    return int(total[1] > total[0])\n",
-    "corner": "def label_function(image):\n    return int(image[0][0][1] > image[63][63][0])\n",
-    "broken": "def label_function(image):\n    return image[64][0][0]\n",
-}
 
 # The second part reads one concept with another margin, the third one is refused.
 PROGRAMS = {"a": ("skin", "0.02"), "b": ("skin", "0.3"), "c": ("flesh", "0.1"), "d": ("table", "0.1")}
@@ -108,9 +100,6 @@ def test_images_are_labeled_by_programs_over_concepts(tmp_path: Path, monkeypatc
         source = PROGRAM.replace("CONCEPT", concept).replace("MARGIN", margin)
         (tmp_path / "programs" / f"{name}.py").write_text(source)
     (tmp_path / "programs" / "concepts.yaml").write_text(CONCEPTS)
-    (tmp_path / "pixels").mkdir()
-    for name, source in ON_PIXELS.items():
-        (tmp_path / "pixels" / f"{name}.py").write_text(source)
     (tmp_path / "task.yaml").write_text(TASK)
     first = run(read_task(tmp_path / "task.yaml"), out=tmp_path / "run")
     noted = json.loads((tmp_path / "run" / "run.json").read_text())
@@ -129,22 +118,6 @@ def test_images_are_labeled_by_programs_over_concepts(tmp_path: Path, monkeypatc
     assert comparison["zero_shot"]["gap"] == pytest.approx(
         comparison["zero_shot"]["accuracy"] - comparison["zero_shot"]["worst_group"]["accuracy"]
     )
-    assert report["comparison"] == comparison
-    assert list(comparison)[:2] == ["zero_shot", "pixel_programs"]
-    assert comparison["pixel_programs"]["accuracy"] > 0.9
-    assert any("pixel program broken fails on" in warning for warning in first.warnings)
-    page = (tmp_path / "run" / "report.html").read_text()
-    assert "Zero-shot prompting" in page
-    assert page.count('<img src="data:image/jpeg;base64,') >= 12
-    assert report["images"]["num_faults"] == len(broken)
-    assert {fault["text"] for fault in report["images"]["faults"]} == broken
-    assert report["images"]["most_certain"]["tomato"][0]["text"].endswith(".png")
-    # Programs of skin compare red and green, and the one of flesh takes a blue table for a cucumber.
-    assert report["nuisance"]["column"] == "place"
-    follows = report["nuisance"]["programs"]
-    assert follows["c"]["follows"]
-    assert follows["c"]["cramers_v"] > 2 * follows["a"]["cramers_v"]
-    assert any("program c" in warning and "the nuisance" in warning for warning in first.warnings)
     embeddings = {path: path.stat().st_mtime_ns for path in (tmp_path / "run" / "embeddings").iterdir()}
     again = run(read_task(tmp_path / "task.yaml"), out=tmp_path / "run")
     assert set(again.statuses.values()) == {"reused"}

@@ -17,7 +17,6 @@ from engine.stages.image_faults import tell_faults
 from engine.stages.stream import Silent
 from engine.store import RunDirectory
 
-
 CASES = [([0, 0], 0, []), ([0, 2, 1], 3, [1, 2]), ([15, 15, 1], 20, [0, 1])]
 
 

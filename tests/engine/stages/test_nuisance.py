@@ -13,9 +13,9 @@ from pydantic import ValidationError
 from engine import read_task
 from engine.pipeline import run
 from engine.reporting.nuisance import NuisanceFigures
-from engine.stages.nuisance import figures
+from engine.stages.nuisance import figures, measured
 from engine.task import LabelingTask
-from operators.nuisance import crossed
+from operators.nuisance import Crossed, crossed
 
 
 def planted(num_rows: int, *, shares: dict[str, float], labels: float = 0.0, seed: int = 0) -> NuisanceFigures:
@@ -26,7 +26,12 @@ def planted(num_rows: int, *, shares: dict[str, float], labels: float = 0.0, see
     answers = [np.where(rng.random(num_rows) < share, place, rng.integers(2, size=num_rows)) for share in every]
     values = ["water" if wet else "land" for wet in place]
     counts = crossed(values, np.stack(answers, axis=1), 2)
-    return figures(counts, column="place", names=tuple(shares), class_names=("l", "w"), seed=0)
+    return figures_of(counts, names=tuple(shares), column="place")
+
+
+def figures_of(counts: Crossed, *, names: tuple[str, ...], column: str = "c") -> NuisanceFigures:
+    found = measured(counts, num_answers=len(names) + 2, seed=0)
+    return figures(counts, found, column=column, names=names, class_names=("l", "w"))
 
 
 def test_a_shortcut_stands_out() -> None:
@@ -61,7 +66,7 @@ def test_a_program_that_abstains_by_the_column_follows_it() -> None:
     """Voting one class alone, and that on water alone, is a shortcut as well."""
     place = np.arange(200) % 2
     counts = crossed([str(p) for p in place], np.stack([np.where(place, 1, -1)] * 3, axis=1), 2)
-    made = figures(counts, column="c", names=("p",), class_names=("l", "w"), seed=0)
+    made = figures_of(counts, names=("p",))
     assert made.programs["p"].cramers_v == pytest.approx(1.0)
 
 
@@ -127,10 +132,10 @@ def test_a_run_warns_without_gold(tmp_path: Path) -> None:
     path.write_text(yaml.safe_dump(task | {"columns": {"nuisance": "place"}}))
     found = run(read_task(path), out=tmp_path / "plain")
     assert found.report is not None
-    figures = found.report.nuisance
-    assert figures is not None
-    assert {name: d.follows for name, d in figures.programs.items()} == {"also": False, "good": False, "sky": True}
-    assert figures.programs["sky"].cramers_v == pytest.approx(1.0)
+    said = found.report.nuisance
+    assert said is not None
+    assert {name: d.follows for name, d in said.programs.items()} == {"also": False, "good": False, "sky": True}
+    assert said.programs["sky"].cramers_v == pytest.approx(1.0)
     told = [warning for warning in found.warnings if "nuisance" in warning]
     assert len(told) == 1
     assert "program sky 1.00" in told[0]
