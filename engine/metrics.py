@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from engine.wilson import wilson
 from operators.confusion import MICRO, NUM_BINS, Confusion
 from operators.hits import Hits
 from operators.schema import Floats
@@ -39,19 +40,23 @@ class ClassFigures:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GroupFigures:
-    """One group of rows; accuracy as over all rows."""
+    """One group of rows; accuracy as over all rows, with its 95% interval."""
 
     rows: int
     accuracy: float
+    low: float
+    high: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorstGroup:
-    """The group of least accuracy; of several, the first by name."""
+    """The group of least accuracy; of several, the first by name. Its interval is the group's own."""
 
     name: str
     rows: int
     accuracy: float
+    low: float
+    high: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +82,8 @@ class Metrics:
     Attributes:
         rows: rows with gold, at least 1.
         accuracy: over all rows, 0..1.
+        accuracy_low: of its 95% interval by `wilson`, for which rows were drawn.
+        accuracy_high: likewise.
         accuracy_covered: over rows with a vote; None without such rows.
         f1: binary with the positive class for two classes, weighted by support otherwise.
         log_loss: mean of -ln P(gold) over all rows, in nats.
@@ -84,12 +91,15 @@ class Metrics:
         per_class: by class name, in the order of the classes.
         groups: by group name; empty without a group column.
         worst_group: None without a group of enough rows.
+        min_group_rows: how many are enough.
         reliability: bins of confidence, from low to high.
         reasons: {figure: why it is None}.
     """
 
     rows: int
     accuracy: float
+    accuracy_low: float
+    accuracy_high: float
     accuracy_covered: float | None
     f1: float | None
     log_loss: float
@@ -97,6 +107,7 @@ class Metrics:
     per_class: Mapping[str, ClassFigures]
     groups: Mapping[str, GroupFigures]
     worst_group: WorstGroup | None
+    min_group_rows: int
     reliability: tuple[Bin, ...]
     reasons: Mapping[str, str]
 
@@ -130,20 +141,16 @@ def figures(
     if rows == 0:
         raise ValueError("figures need rows with gold, got none")
     if len(class_names) != k or not (0 <= positive_class < k and 0 <= largest_prior < k):
-        raise ValueError(
-            f"expected {k} class names and classes in 0..{k - 1}, got {list(class_names)}, {positive_class} and "
-            f"{largest_prior}"
-        )
+        got = f"{list(class_names)}, {positive_class} and {largest_prior}"
+        raise ValueError(f"expected {k} class names and classes in 0..{k - 1}, got {got}")
     per_class = _per_class(_expected(confusion, largest_prior), class_names)
-    groups = {
-        name: GroupFigures(rows=hits.rows, accuracy=_accuracy(hits, largest_prior))
-        for name, hits in confusion.groups.items()
-    }
+    groups = {name: _group(hits, largest_prior) for name, hits in confusion.groups.items()}
+    accuracy = _accuracy(confusion.total, largest_prior)
+    low, high = wilson(accuracy, rows)
     worst = _worst(groups, min_group_rows)
-    covered = confusion.total.covered
     calibration_error = _calibration_error(confusion)
     values: dict[str, Any] = {
-        "accuracy_covered": _accuracy_covered(confusion.total) if covered else None,
+        "accuracy_covered": _accuracy_covered(confusion.total) if confusion.total.covered else None,
         "f1": per_class[class_names[positive_class]].f1 if k == 2 else _weighted_f1(per_class),
         "calibration_error": calibration_error,
         "worst_group": worst,
@@ -156,14 +163,23 @@ def figures(
     }
     return Metrics(
         rows=rows,
-        accuracy=_accuracy(confusion.total, largest_prior),
+        accuracy=accuracy,
+        accuracy_low=low,
+        accuracy_high=high,
         log_loss=confusion.log_loss / MICRO / rows,
         per_class=per_class,
         groups=groups,
+        min_group_rows=min_group_rows,
         reliability=tuple(_bins(confusion)),
         reasons={name: reason for name, reason in why.items() if values[name] is None},
         **values,
     )
+
+
+def _group(hits: Hits, largest_prior: int) -> GroupFigures:
+    accuracy = _accuracy(hits, largest_prior)
+    low, high = wilson(accuracy, hits.rows)
+    return GroupFigures(rows=hits.rows, accuracy=accuracy, low=low, high=high)
 
 
 def _tie_credit(hits: Hits) -> float:
@@ -209,8 +225,8 @@ def _worst(groups: Mapping[str, GroupFigures], min_rows: int) -> WorstGroup | No
     enough = [(figure.accuracy, name) for name, figure in groups.items() if figure.rows >= min_rows]
     if not enough:
         return None
-    accuracy, name = min(enough)
-    return WorstGroup(name=name, rows=groups[name].rows, accuracy=accuracy)
+    _, name = min(enough)
+    return WorstGroup(name=name, **asdict(groups[name]))
 
 
 def _bins(confusion: Confusion) -> list[Bin]:

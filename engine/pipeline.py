@@ -22,6 +22,7 @@ from engine.stages.evaluate import evaluate
 from engine.stages.fit import fit
 from engine.stages.image_baselines import compare
 from engine.stages.label import label
+from engine.stages.nuisance import follow
 from engine.stages.predictions import predict_files
 from engine.stages.programs import collect
 from engine.stages.report import report
@@ -201,8 +202,7 @@ def _stages(ctx: Context, until: str) -> RunResult:
     if until == "predict":
         return result()
     evaluation = evaluate(ctx, corpus, voted, models, predictions=predictions, annotated=annotated)
-    if ctx.concepts is not None:
-        compare(ctx, evaluation, models)
+    comparison = None if ctx.concepts is None else compare(ctx, evaluation, models)
     if until == "evaluate":
         return result()
     parts = Parts(
@@ -214,6 +214,8 @@ def _stages(ctx: Context, until: str) -> RunResult:
         labeled=labeled,
         end_model=end_model,
         evaluation=evaluation,
+        comparison=comparison,
+        nuisance=follow(ctx, corpus, voted, labeled, predictions=predictions),
     )
     return result(report(ctx, parts))
 

@@ -113,6 +113,12 @@ class LabelingTask(TaskModel):
         secret = [name for name in (columns.gold, columns.group) if name in columns.fields]
         if secret:
             raise ValueError(f"{secret[0]!r} is read by the evaluation alone, so it cannot be among `columns.fields`")
+        nuisance = columns.nuisance
+        seen = [*columns.fields, columns.image, *([] if self.modality == "image" else [columns.text])]
+        if nuisance is not None and nuisance in seen:
+            raise ValueError(f"labels should not follow `columns.nuisance: {nuisance}`, and programs are given it")
+        if nuisance is not None and nuisance == columns.gold:
+            raise ValueError(f"`columns.nuisance: {nuisance}` holds the gold labels, which labels should follow")
 
     def _check_images(self) -> None:
         if self.modality != "image":

@@ -87,6 +87,8 @@ def task_from(content: dict[str, Any], *, where: str, folder: Path) -> LabelingT
     scoring = task.scoring
     if scoring.concepts is not None:
         scoring = scoring.model_copy(update={"concepts": resolve(scoring.concepts, folder)})
+    if scoring.pixel_programs is not None:
+        scoring = scoring.model_copy(update={"pixel_programs": resolve(scoring.pixel_programs, folder)})
     beside = {
         k: resolve(v, folder) for k, v in scoring.options.items() if isinstance(v, str) and (folder / v).is_file()
     }

@@ -71,6 +71,8 @@ class Columns(TaskModel):
     Attributes:
         fields: with `modality: record`, what programs are given of a row: a list of columns, or {column: its type and
             meaning in words, for the prompt}.
+        nuisance: an attribute of rows that labels should not follow, such as the background of a photograph; the
+            report says whether they do. It is counted after all have answered, and neither programs nor models see it.
         image: with `modality: image`, a table's column of paths, URLs or encoded images; none for a folder of them.
     """
 
@@ -80,6 +82,7 @@ class Columns(TaskModel):
     id: str | None = None
     gold: str | None = None
     group: str | None = None
+    nuisance: str | None = None
 
 
 class ClassSpec(TaskModel):
@@ -141,7 +144,7 @@ class LanguageModelSpec(TaskModel):
     max_output_tokens: Annotated[int, Field(ge=1)] = 4000
     timeout_s: Annotated[float, Field(gt=0)] = 120.0
     max_retries: Annotated[int, Field(ge=0)] = 4
-    extra: dict[str, JsonValue] = Field(default_factory=dict)
+    extra: dict[str, JsonValue] = {}
     price: Price | None = None
 
     @field_validator("extra")

@@ -23,6 +23,9 @@ class ScoringSpec(TaskModel):
         zero_shot: {class: prompt} of the baseline that takes the class whose prompt fits best; "an image of <class>"
             for classes that are not named.
         group_prompts: {prompt: class} of the baseline whose prompts name groups too; none unless given.
+        pixel_programs: a folder of programs of the baseline that is given pixels in the place of scores; none unless
+            given. They run on the test rows alone.
+        pixel_side: height and width that an image is brought to for them.
     """
 
     featurizer: str = "operators.clip:OpenClip"
@@ -32,3 +35,5 @@ class ScoringSpec(TaskModel):
     normalisation: Literal["softmax", "min_max", "none"] = "softmax"
     zero_shot: dict[str, str] = {}  # noqa: RUF012
     group_prompts: dict[str, str] = {}  # noqa: RUF012
+    pixel_programs: str | None = None
+    pixel_side: Annotated[int, Field(ge=8, le=256)] = 64

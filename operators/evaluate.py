@@ -131,7 +131,7 @@ class EvaluateShard:
         table = read_shard(shard, text=self._text, id=self._id, extra=extra).filter(is_test)
         values, ids = table.column(self._gold).to_pylist(), table.column("id").to_pylist()
         gold = gold_indices(values, ids, shard, column=self._gold, index=self._gold_index)
-        groups = None if self._group is None else [_name(v) for v in table.column(self._group).to_pylist()]
+        groups = None if self._group is None else [name_of(v) for v in table.column(self._group).to_pylist()]
         votes = self._votes.read(shard.key, self._program_keys)[0][is_test]
         path = predictions_path(self._folder, shard.key, self._predictions)
         predicted = read_table(path).filter(is_test)
@@ -204,7 +204,7 @@ def gold_indices(
     """
     indices = np.full(len(values), ABSTAIN, np.int64)
     for row, value in enumerate(values):
-        name = _name(value)
+        name = name_of(value)
         if name is None or name == "":
             continue
         if name not in index:
@@ -216,7 +216,7 @@ def gold_indices(
     return indices
 
 
-def _name(value: Any) -> str | None:
+def name_of(value: Any) -> str | None:
     """Write a value of the gold or group column as text: 1, 1.0 and "1" are one label, NaN is none."""
     if value is None or value != value:
         return None

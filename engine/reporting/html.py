@@ -11,13 +11,16 @@ from markupsafe import Markup
 
 from engine.metrics import Metrics
 from engine.reporting import plots
+from engine.reporting.images import WAYS, Thumbnail
 from engine.reporting.report import Report
 
-METHODS = {"majority_vote": "Majority vote", "label_model": "Label model", "end_model": "Distilled model"}
+METHODS = {name: WAYS[name] for name in ("majority_vote", "label_model", "end_model")}
+
+_NAME_CHARS = 40
 
 
-def render(report: Report) -> str:
-    """Write the page."""
+def render(report: Report, *, thumbnails: Mapping[str, Thumbnail]) -> str:
+    """Write the page, with the thumbnails by id in it."""
     environment = Environment(
         loader=PackageLoader("engine.reporting"),
         autoescape=True,
@@ -26,10 +29,13 @@ def render(report: Report) -> str:
         lstrip_blocks=True,
         finalize=_finalize,
     )
-    environment.filters |= {"share": _share, "count": _count, "number": _number, "value": _value}
+    environment.filters |= {"share": _share, "count": _count, "number": _number, "points": _points}
+    environment.filters |= {"end": _end, "value": _value}
     page = environment.get_template("report.html.jinja")
     # What goes to the page is what went to the file: NaN is None in both, and NumPy's numbers are numbers.
-    return page.render(report=report.to_json(), plots=_plots(report), method_names=METHODS)
+    return page.render(
+        report=report.to_json(), plots=_plots(report), method_names=METHODS, ways=WAYS, thumbnails=thumbnails
+    )
 
 
 def _plots(report: Report) -> dict[str, Markup]:
@@ -92,6 +98,15 @@ def _count(value: int | None) -> str | None:
 
 def _number(value: float | None, digits: int = 3) -> str | None:
     return None if value is None else f"{value:,.{digits}f}"
+
+
+def _points(value: float | None) -> str | None:
+    return None if value is None else f"{100 * value:+.1f}"
+
+
+def _end(name: str) -> str:
+    """Shorten a path at its beginning, which is the same for all."""
+    return name if len(name) <= _NAME_CHARS else "…" + name[1 - _NAME_CHARS :]
 
 
 def _value(value: Any) -> str | None:

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from engine.reporting.asked import AnnotatorFigures, Money, SynthesisFigures
+from engine.reporting.images import ComparisonLine, ImageFigures, Thumbnail
+from engine.reporting.nuisance import NuisanceFigures
 from engine.reporting.parts import (
     ClassBalance,
     Disagreement,
@@ -30,6 +32,9 @@ class Report:
     Attributes:
         synthesis: None where the programs come from a folder.
         metrics: None where there is nothing to compare with; `metrics_reason` says why.
+        comparison: of images, by way to a label; None for texts and records, and without gold.
+        nuisance: None where the task names no such column.
+        images: to look at; None for texts and records.
     """
 
     task: str
@@ -47,6 +52,8 @@ class Report:
     disabled_programs: Mapping[str, str] = field(default_factory=dict)
     metrics: MetricsByModel | None
     metrics_reason: str | None
+    comparison: Mapping[str, ComparisonLine] | None = None
+    nuisance: NuisanceFigures | None = None
     label_model: LabelModelFigures
     disagreement: Disagreement | None = None
     end_model: Mapping[str, Any] | None
@@ -59,6 +66,7 @@ class Report:
     versions: Mapping[str, str]
     warnings: tuple[str, ...] = ()
     samples: Samples = field(default_factory=Samples)
+    images: ImageFigures | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return JSON values under the keys of docs/report.md; what is not a number becomes None.
@@ -73,8 +81,13 @@ class Report:
         return content
 
 
-def write_report(report: Report, folder: Path) -> None:
+def write_report(report: Report, folder: Path, *, thumbnails: Mapping[str, Thumbnail] | None = None) -> None:
     """Write report.json and report.html into a folder, in the place of older ones.
+
+    Args:
+        report: of the run.
+        folder: of the run.
+        thumbnails: by id, of the images that the report shows; for the page alone.
 
     Raises:
         InputError: there is no room, or no right to write.
@@ -83,7 +96,7 @@ def write_report(report: Report, folder: Path) -> None:
     from engine.reporting.html import render
 
     text = json.dumps(report.to_json(), indent=2, allow_nan=False, ensure_ascii=False) + "\n"
-    page = render(report)
+    page = render(report, thumbnails=thumbnails or {})
     for name, content in (("report.json", text), ("report.html", page)):
         data = content.encode("utf-8", "replace")
         commit(folder / name, lambda path, data=data: path.write_bytes(data), replace=True)  # type: ignore[misc]

@@ -9,8 +9,9 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from engine.metrics import Metrics
+from engine.metrics import Metrics, WorstGroup
 from engine.reporting.asked import Money
+from engine.reporting.images import WAYS, ComparisonLine
 from engine.reporting.report import Report
 
 _UNKNOWN = "–"
@@ -28,6 +29,8 @@ def summary(report: Report, *, reasons: Mapping[str, str] | None = None) -> Rend
         parts.append(Text(f"No figures against gold: {report.metrics_reason}"))
     else:
         parts.append(_accuracies(report))
+        if report.comparison:
+            parts.append(_beside_prompting(report.comparison))
     parts += [_stages(report, reasons or {}), Text(_money(report.money))]
     for kind, names in (("quarantined", report.quarantined), ("rejected", report.rejected_programs)):
         if names:
@@ -64,20 +67,44 @@ def _accuracies(report: Report) -> RenderableType:
         ("label model", metrics.label_model),
         ("distilled model", metrics.end_model),
     )
-    table = _table(f"On {metrics.label_model.rows:,} test rows", "accuracy", "covered", "F1", "log loss", "worst group")
+    # Beside prompting the worst groups are shown for all.
+    last = () if report.comparison else ("worst group",)
+    table = _table(f"On {metrics.label_model.rows:,} test rows", "accuracy", "covered", "F1", "log loss", *last)
     for name, figures in models:
         if figures is None:
             continue
-        worst = figures.worst_group
         table.add_row(
             Text(name),
             _share(figures.accuracy),
             _share(figures.accuracy_covered),
             _UNKNOWN if figures.f1 is None else f"{figures.f1:.3f}",
             f"{figures.log_loss:.3f}",
-            Text(_UNKNOWN if worst is None else f"{_share(worst.accuracy)} ({worst.name}, {worst.rows:,} rows)"),
+            *([_worst(figures.worst_group)] if last else []),
         )
     return table
+
+
+def _beside_prompting(comparison: Mapping[str, ComparisonLine]) -> RenderableType:
+    table = _table("Beside prompting", "accuracy (95%)", "gap", "change", "worst group (95%)")
+    for name, line in comparison.items():
+        table.add_row(
+            Text(WAYS[name].lower()),
+            _between(line.accuracy, line.accuracy_low, line.accuracy_high),
+            _UNKNOWN if line.gap is None else f"{100 * line.gap:.1f}",
+            _UNKNOWN if line.gap_change is None else f"{100 * line.gap_change:+.1f}",
+            _worst(line.worst_group),
+        )
+    return table
+
+
+def _worst(group: WorstGroup | None) -> Text:
+    if group is None:
+        return Text(_UNKNOWN)
+    return Text(f"{_between(group.accuracy, group.low, group.high)}, {group.name}, {group.rows:,} rows")
+
+
+def _between(share: float, low: float, high: float) -> str:
+    return f"{_share(share)} ({100 * low:.0f} to {100 * high:.0f})"
 
 
 def _stages(report: Report, reasons: Mapping[str, str]) -> RenderableType:

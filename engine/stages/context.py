@@ -21,6 +21,7 @@ from engine.task import LabelingTask
 from operators.corpus.plan import Shard
 
 if TYPE_CHECKING:
+    from engine.stages.thumbnails import ImageSource
     from engine.synthesis.concepts import Concepts
 
 logger = logging.getLogger(__name__)
@@ -46,6 +47,7 @@ class Context:
         reasons: {stage: why it was computed and how much of it, or that it was reused}.
         warnings: what the user must know and the report repeats.
         versions: of what may change a result; noted when something is computed.
+        images: behind scored rows; None for texts and records.
         concepts: that rows were scored by; None for texts and records.
     """
 
@@ -59,6 +61,7 @@ class Context:
     reasons: dict[str, str] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
     versions: Mapping[str, str] = field(default_factory=dict)
+    images: ImageSource | None = None
     concepts: Concepts | None = None
     _session: Session | None = None
     _causes: dict[str, list[str]] = field(default_factory=dict)

@@ -65,7 +65,8 @@ def plan(task: LabelingTask, *, skipped: dict[str, str] | None = None) -> list[S
         InputError: a file or a column is missing, or cannot be read.
     """
     columns, data = task.columns, task.data
-    wanted = [*columns_read(task), columns.id, columns.gold, columns.group, data.split_column]
+    others = (columns.id, columns.gold, columns.group, columns.nuisance, data.split_column)
+    wanted = [*columns_read(task), *others]
     names = list(dict.fromkeys(name for name in wanted if name is not None))
     base = common_folder([*data.source, *data.train, *data.test])
     splits = ((data.source, None), (data.train, "train"), (data.test, "test"))

@@ -20,9 +20,11 @@ from engine.reporting.parts import (
 )
 from engine.reporting.report import Report, write_report
 from engine.stages.context import Context
+from engine.stages.gallery import Gallery, pick_images
 from engine.stages.money import spending
 from engine.stages.report_parts import Parts, program_figures
 from engine.stages.samples import pick
+from engine.stages.thumbnails import thumbnails
 from engine.store import digest_of
 from engine.synthesis.programs import provenance
 from operators.confusion import Confusion
@@ -36,6 +38,7 @@ def report(ctx: Context, parts: Parts) -> Report:
     every = parts.voted.every.train + parts.voted.every.test
     names = [program.name for program in programs.programs]
     faults = {name: every.fault_counts(j) for j, name in enumerate(names)}
+    gallery = _gallery(ctx, parts)
     content = Report(
         task=task.name,
         rows=parts.corpus.counts.rows,
@@ -52,6 +55,8 @@ def report(ctx: Context, parts: Parts) -> Report:
         disabled_programs=programs.disabled,
         metrics=_metrics(ctx, parts),
         metrics_reason=parts.evaluation.reason,
+        comparison=parts.comparison,
+        nuisance=parts.nuisance,
         label_model=LabelModelFigures(
             method=chosen.method,
             prior=prior,
@@ -74,6 +79,7 @@ def report(ctx: Context, parts: Parts) -> Report:
         versions=ctx.run.noted("versions"),
         warnings=tuple(ctx.warnings),
         samples=pick(ctx, parts.corpus, parts.labeled),
+        images=None if gallery is None else gallery.figures,
     )
     # Which stages were reused is said on the terminal; the report keeps saying how they were computed.
     said = content.to_json()
@@ -84,9 +90,25 @@ def report(ctx: Context, parts: Parts) -> Report:
     noted = ctx.run.noted("report")
     if changed or not there or noted != digest:
         ctx.run.note(report=None)
-        write_report(content, ctx.run.path)
+        copies = None
+        if gallery is not None and ctx.images is not None:
+            copies = thumbnails(ctx.images, gallery.figures.in_turn(), gallery.places)
+        write_report(content, ctx.run.path, thumbnails=copies)
         ctx.run.note(report=digest)
     return content
+
+
+def _gallery(ctx: Context, parts: Parts) -> Gallery | None:
+    if ctx.images is None:
+        return None
+    return pick_images(
+        parts.corpus.shards,
+        ctx.images,
+        folder=ctx.run.shards,
+        labels=parts.labeled.digest,
+        class_names=ctx.task.class_names,
+        num_faults=len(ctx.run.noted("image_faults")),
+    )
 
 
 def _gold_used_for(ctx: Context) -> tuple[str, ...]:

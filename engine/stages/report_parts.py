@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from engine.label_model.analysis import pairwise_agreement
+from engine.reporting.images import ComparisonLine
+from engine.reporting.nuisance import NuisanceFigures
 from engine.reporting.parts import ProgramFigures
 from engine.stages.admission import Admitted
 from engine.stages.annotate import Annotated
@@ -23,7 +26,7 @@ from engine.synthesis.programs import provenance
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
-    """What the stages came to."""
+    """What the stages came to; `comparison` is of images, `nuisance` of tasks that name one."""
 
     corpus: Corpus
     admitted: Admitted
@@ -33,6 +36,8 @@ class Parts:
     labeled: Labeled
     end_model: Distilled
     evaluation: Evaluation
+    comparison: Mapping[str, ComparisonLine] | None
+    nuisance: NuisanceFigures | None
 
 
 def program_figures(ctx: Context, parts: Parts, j: int) -> ProgramFigures:

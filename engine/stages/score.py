@@ -1,8 +1,8 @@
 """Images to scores: embedded once, scored by the concepts, and handed on as a corpus of its own.
 
 What comes out is the task as later stages see it: its rows are the scored ones in the run's own Parquet files, so that
-splitting, voting, fitting and evaluation are the same code for images as for texts. Gold and group are carried along
-and read by the evaluation alone.
+splitting, voting, fitting and evaluation are the same code for images as for texts. Gold, group and nuisance are
+carried along for who reads them after the labels are made.
 """
 
 from __future__ import annotations
@@ -17,8 +17,10 @@ import numpy as np
 
 from engine.errors import ConfigError
 from engine.stages.context import Context
+from engine.stages.image_faults import tell_faults
 from engine.stages.inputs import Input, Inputs, given
 from engine.stages.rows import EMBEDDING, SCORES
+from engine.stages.thumbnails import ImageSource
 from engine.storage import keep_only
 from engine.store import digest_of
 from engine.synthesis.concepts import FILE, Concepts, ask_concepts, read_concepts
@@ -31,15 +33,15 @@ from operators.errors import InputError
 from operators.featurizer import FeaturizerSpec
 from operators.rows import SplitRule
 from operators.score import RangeShard, ScoreShard, Texts, scored_path
-from operators.storage import Folder, map_files, names_in, read_table
+from operators.storage import Folder, names_in, read_table
 
 ZERO_SHOT, GROUP_PROMPTS = "zero_shot", "group_prompts"
 
 _MAX_BYTES = 64 << 20
 """Of a shard of encoded images, unless the task says otherwise: some hundreds of photographs."""
 
-_NAMED = 20
-"""Images with a fault that get a line each; the scored files name all."""
+_COPIED = ("gold", "group", "nuisance")
+"""Columns that are carried along for who reads them after the labels are made."""
 
 _SLOWEST_ROW_S = 5.0
 """An image through a large model on one core."""
@@ -49,7 +51,7 @@ def score(ctx: Context) -> LabelingTask:
     """Embed and score what is not scored yet.
 
     Returns:
-        the task over the scored rows; `ctx.concepts` is set.
+        the task over the scored rows; `ctx.concepts` and `ctx.images` are set.
 
     Raises:
         ConfigError: there are no concepts, or the file of them is wrong.
@@ -71,7 +73,7 @@ def score(ctx: Context) -> LabelingTask:
         test_values=task.data.test_values,
         fraction=task.data.test_fraction if task.data.source else 0.0,
     )
-    copied = {name: old for name in ("gold", "group") if (old := getattr(task.columns, name)) is not None}
+    copied = {name: old for name in _COPIED if (old := getattr(task.columns, name)) is not None}
     embeddings = digest_of("embeddings", 1, spec.identity(), column, task.columns.id)
     how = [texts.concepts, texts.normalisation, texts.baselines]
     split = [rule.column, rule.train_values, rule.test_values, rule.fraction]
@@ -112,7 +114,9 @@ def score(ctx: Context) -> LabelingTask:
         rows = sum(s.num_rows for s in unscored)
         ctx.finish(inputs, since=start, rows=rows, result={"scored": scored}, scope=scope)
     paths = places(scored)
-    _tell_faults(ctx, paths)
+    faulty = tell_faults(ctx, paths)
+    by_key = dict(zip(keys, shards, strict=True))
+    ctx.images = ImageSource(shards=by_key, column=column, id_column=task.columns.id, faulty=faulty)
     data = DataSpec(
         source=tuple(str(path) for path in paths),
         split_column="split",
@@ -130,7 +134,7 @@ def plan_images(task: LabelingTask) -> list[Shard]:
     """
     data, columns = task.data, task.columns
     column = columns.image or "image"
-    wanted = [column, columns.id, columns.gold, columns.group, data.split_column]
+    wanted = [column, columns.id, *(getattr(columns, name) for name in _COPIED), data.split_column]
     base = common_folder([*data.source, *data.train, *data.test])
     bounds = task.shards
     shards: list[Shard] = []
@@ -217,15 +221,3 @@ def _width(paths: list[Folder]) -> int:
             return len(column[0])
     reason = read_table(paths[0], ["image", "fault"]).slice(0, 1).to_pylist()[0]
     raise InputError(f"none of the images could be read; the first, {reason['image']}: {reason['fault']}")
-
-
-def _tell_faults(ctx: Context, paths: list[Folder]) -> None:
-    faults: list[tuple[str, str]] = []
-    for table in map_files(lambda path: read_table(path, ["image", "fault"]), paths):
-        kept = table.filter(table.column("fault").is_valid())
-        faults += zip(kept.column("image").to_pylist(), kept.column("fault").to_pylist(), strict=True)
-    ctx.run.note(image_faults=dict(faults))
-    for image, why in faults[:_NAMED]:
-        ctx.warn(f"image {image} has no scores: {why}")
-    if len(faults) > _NAMED:
-        ctx.warn(f"{len(faults) - _NAMED} more images have no scores; `image_faults` in run.json names them all")

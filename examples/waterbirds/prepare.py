@@ -1,4 +1,4 @@
-"""Write the table of Waterbirds' images from the metadata.csv of WILDS: paths, labels, groups, split."""
+"""Write the table of Waterbirds' images from the metadata.csv of WILDS: paths, labels, groups, places, split."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ def prepare(folder: Path, out: Path) -> int:
             "image": [str((folder / row["img_filename"]).resolve()) for row in rows],
             "y": [row["y"] for row in rows],
             "group": [f"{BIRDS[row['y']]} on {PLACES[row['place']]}" for row in rows],
+            "place": [PLACES[row["place"]] for row in rows],
             "split": [SPLITS[row["split"]] for row in rows],
         }
     )

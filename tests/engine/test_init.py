@@ -91,6 +91,7 @@ def test_written_task_is_read_back(tmp_path: Path) -> None:
         "group": None,
         "fields": {},
         "image": None,
+        "nuisance": None,
     }
     assert task.class_names == ("ham", "spam")
     assert (task.data.split_column, task.data.train_values, task.data.test_values) == ("split", ("train",), ("test",))
@@ -118,6 +119,7 @@ def test_what_is_given_wins(tmp_path: Path) -> None:
         "group": "g#",
         "fields": {},
         "image": None,
+        "nuisance": None,
     }
     assert task.class_names == ("no: it's", "yes")
     assert task.instruction == 'Say "yes" or no: # really.'

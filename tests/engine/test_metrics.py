@@ -10,6 +10,7 @@ import pytest
 from sklearn.metrics import f1_score, log_loss, precision_recall_fscore_support
 
 from engine.metrics import Metrics, figures
+from engine.wilson import wilson
 from operators.confusion import Confusion
 
 
@@ -104,6 +105,10 @@ def test_worst_group() -> None:
     }
     assert metrics.worst_group is not None
     assert (metrics.worst_group.name, metrics.worst_group.rows) == ("bad", 30)
+    assert (metrics.worst_group.low, metrics.worst_group.high) == wilson(20 / 30, 30)
+    assert (metrics.groups["small"].low, metrics.groups["small"].high) == wilson(0.0, 5)
+    assert (metrics.accuracy_low, metrics.accuracy_high) == wilson(45 / 60, 60)
+    assert metrics.min_group_rows == 20
     without = measure(hard(gold, predicted, 2, groups=groups), min_group_rows=31)
     assert without.worst_group is None
     assert without.reasons["worst_group"] == "no group has 31 rows"

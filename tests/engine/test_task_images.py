@@ -81,4 +81,10 @@ def test_waterbirds_is_read_in_the_layout_of_wilds(tmp_path: Path) -> None:
     prepare = runpy.run_path(str(EXAMPLES / "waterbirds" / "prepare.py"))["prepare"]
     assert prepare(tmp_path, tmp_path / "t.parquet") == 1
     (row,) = pq.read_table(tmp_path / "t.parquet").to_pylist()
-    assert row == {"image": str(tmp_path / "a/b.jpg"), "y": 1, "group": "waterbird on land", "split": "test"}
+    assert row == {
+        "image": str(tmp_path / "a/b.jpg"),
+        "y": 1,
+        "group": "waterbird on land",
+        "place": "land",
+        "split": "test",
+    }

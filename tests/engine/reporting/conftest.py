@@ -7,8 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from engine.metrics import Metrics, figures
+from engine.metrics import Metrics, WorstGroup, figures
 from engine.reporting.asked import AnnotatorFigures, Baseline, ModelMoney, Money
+from engine.reporting.images import ComparisonLine, ImageFault, ImageFigures
+from engine.reporting.nuisance import Dependence, NuisanceFigures
 from engine.reporting.parts import (
     Change,
     ClassBalance,
@@ -40,6 +42,51 @@ def report() -> Report:
     return some_report()
 
 
+def some_comparison() -> dict[str, ComparisonLine]:
+    worst = WorstGroup(name="<i>land</i>", rows=30, accuracy=0.4, low=0.25, high=0.58)
+    lines = {"zero_shot": (None, 0.6), "end_model": (-0.2, 0.4)}
+    return {
+        name: ComparisonLine(
+            rows=60,
+            accuracy=0.8,
+            accuracy_low=0.68,
+            accuracy_high=0.88,
+            worst_group=worst,
+            gap=gap,
+            gap_change=change,
+        )
+        for name, (change, gap) in lines.items()
+    }
+
+
+@pytest.fixture
+def images() -> ImageFigures:
+    def sample(name: str, label: str | None) -> Sample:
+        return Sample(id=name, text=f"<{name}>.jpg", label=label, confidence=0.75)
+
+    return ImageFigures(
+        num_faults=25,
+        faults=(ImageFault(id="broken", text="<broken>.jpg", why="no such file"),),
+        most_certain={"ham": (sample("a", "ham"), sample("b", "ham")), "spam": ()},
+        most_contested={"ham": (sample("b", "ham"),), "spam": ()},
+        ties=(sample("c", None),),
+        uncovered=(sample("d", None),),
+    )
+
+
+def some_nuisance() -> NuisanceFigures:
+    return NuisanceFigures(
+        column="<place>",
+        rows=400,
+        num_values=2,
+        least=0.1,
+        labels=Dependence(cramers_v=0.05, by_chance=0.12, follows=False),
+        end_model=Dependence(cramers_v=None, by_chance=None, follows=False),
+        programs={"links": Dependence(cramers_v=0.61, by_chance=0.12, follows=True)},
+        labels_by_value={"<land>": {"ham": 150, "spam": 50}, "water": {"ham": 1234, "spam": 50}},
+    )
+
+
 def some_report(**changes: Any) -> Report:
     metrics = some_metrics()
     values: dict[str, Any] = {
@@ -68,6 +115,8 @@ def some_report(**changes: Any) -> Report:
         "rejected_programs": {"bad": ("imports os",)},
         "metrics": MetricsByModel(majority_vote=metrics, label_model=metrics, end_model=metrics),
         "metrics_reason": None,
+        "comparison": some_comparison(),
+        "nuisance": some_nuisance(),
         "disagreement": Disagreement(
             rows=2, fraction=0.5, changes=(Change(majority_vote="ham", label_model=None, rows=2),)
         ),

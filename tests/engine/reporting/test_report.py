@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from engine.reporting.images import ImageFigures, Thumbnail
 from engine.reporting.parts import ClassBalance
 from engine.reporting.report import Report, write_report
 from operators.errors import InputError
@@ -129,6 +130,82 @@ def test_without_gold(report: Report, tmp_path: Path) -> None:
     assert content["metrics"] is None
     assert content["metrics_reason"] == "no gold column"
     assert "None: no gold column." in page
+
+
+def test_programs_stand_beside_prompting(report: Report, tmp_path: Path) -> None:
+    """A run over images has the table of ways to a label; others have none of it."""
+    content, page = written(report, tmp_path)
+    assert content["comparison"]["end_model"]["gap_change"] == -0.2
+    assert content["comparison"]["zero_shot"]["worst_group"]["name"] == "<i>land</i>"
+    table = page[page.index("Beside prompting") :]
+    for words in ("Zero-shot prompting", "&lt;i&gt;land&lt;/i&gt;: 40.0 %", "25.0 % to 58.0 %", "of 30 rows", "-20.0"):
+        assert words in table
+    content, page = written(dataclasses.replace(report, comparison=None), tmp_path)
+    assert content["comparison"] is None
+    assert "Beside prompting" not in page
+
+
+def test_groups_have_intervals(report: Report, tmp_path: Path) -> None:
+    """Accuracies have their intervals, and the page says how many rows make a group."""
+    content, page = written(report, tmp_path)
+    group = content["metrics"]["label_model"]["groups"]["a"]
+    assert group["low"] < group["accuracy"] < group["high"]
+    assert "groups of at least 20 rows" in page
+    assert f"{100 * group['low']:.1f} % to {100 * group['high']:.1f} %" in page
+
+
+def test_what_follows_a_nuisance_is_told(report: Report, tmp_path: Path) -> None:
+    """Each way to an answer has a line, which says whether it follows the column; without a column there is none."""
+    content, page = written(report, tmp_path)
+    assert content["nuisance"]["programs"]["links"] == {"cramers_v": 0.61, "by_chance": 0.12, "follows": True}
+    part = page[page.index("Nuisance: &lt;place&gt;") :]
+    part = part[: part.index("</section>")]
+    lines = re.sub(r"<[^>]+>", " ", part)
+    assert re.search(r"the labels +0.05 +0.12 +no", lines)
+    assert re.search(r"links +0.61 +0.12 +yes", lines)
+    assert re.search(r"the distilled model +– +– +one value alone", lines)
+    assert re.search(r"water +1,234 +50", lines)
+    _, page = written(dataclasses.replace(report, nuisance=None), tmp_path)
+    assert "Nuisance" not in page
+
+
+def test_images_are_shown_and_named(report: Report, images: ImageFigures, tmp_path: Path) -> None:
+    """Copies stand in the page as data, what cannot be shown is named with its reason, and names are escaped."""
+    copies = {name: Thumbnail(url=f"data:image/jpeg;base64,{name}") for name in images.in_turn()}
+    copies["d"] = Thumbnail(why="<gone>")
+    write_report(dataclasses.replace(report, images=images), tmp_path, thumbnails=copies)
+    content = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert content["images"]["faults"] == [{"id": "broken", "text": "<broken>.jpg", "why": "no such file"}]
+    assert "base64" not in json.dumps(content)
+    parser = Balanced()
+    parser.feed(page)
+    shown = [(attrs["src"].rpartition(",")[2], attrs["alt"]) for tag, attrs in parser.seen if tag == "img"]
+    assert shown == [(name, f"<{name}>.jpg") for name in ("a", "b", "b", "c", "broken")]
+    assert "&lt;gone&gt;</div><figcaption" in page
+    assert "25 images could not be read; the first of them." in page
+    policy = next(attrs["content"] for tag, attrs in parser.seen if attrs.get("http-equiv"))
+    assert policy.endswith("; img-src data:")
+
+
+def test_long_names_are_shown_by_their_ends(report: Report, images: ImageFigures, tmp_path: Path) -> None:
+    """Paths begin alike, so what tells them apart is shown, and the whole name is a word away."""
+    name = "/".join(["photographs"] * 9 + ["ant.jpg"])
+    sample = dataclasses.replace(images.ties[0], text=name)
+    write_report(dataclasses.replace(report, images=dataclasses.replace(images, ties=(sample,))), tmp_path)
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert f'title="{name}">…{name[-39:]}<' in page
+    assert "not shown" in page
+
+
+def test_every_key_of_images_is_documented(report: Report, images: ImageFigures) -> None:
+    """A report over images has keys of its own, and docs/report.md a line for each."""
+    test_every_key_is_documented(dataclasses.replace(report, images=images))
+
+
+def test_images_come_in_turn(images: ImageFigures) -> None:
+    """The first of each kind comes before the second of any, and an image of two kinds once."""
+    assert images.in_turn() == ["c", "d", "broken", "a", "b"]
 
 
 def test_replaces_an_older_report(report: Report, tmp_path: Path) -> None:

@@ -43,6 +43,14 @@ def test_says_what_happened(report: Report) -> None:
         assert words in text
 
 
+def test_programs_stand_beside_prompting(report: Report) -> None:
+    """Of images the table of ways to a label is there, with worst groups and gaps."""
+    text = shown(report)
+    for words in ("zero-shot prompting", "40.0 % (25 to 58), <i>land</i>, 30 rows", "80.0 % (68 to 88)", "-20.0"):
+        assert words in text
+    assert "zero-shot" not in shown(dataclasses.replace(report, comparison=None))
+
+
 def test_money_in_its_currency(report: Report) -> None:
     """What was spent and what direct labeling would have cost, in the price's currency."""
     money = Money(spent=0.0123, tokens_in=1, tokens_out=2, direct_labeling_estimate=12.5, currency="EUR")

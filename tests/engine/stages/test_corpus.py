@@ -56,3 +56,4 @@ def test_naming_gold_later_costs_no_votes(folder: Path):
     bare = [shard.key for shard in plan(task(source))]
     assert len(bare) > 3
     assert [shard.key for shard in plan(task(source, gold="gold", group="site"))] == bare
+    assert [shard.key for shard in plan(task(source, nuisance="site"))] == bare
