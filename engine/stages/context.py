@@ -47,6 +47,7 @@ class Context:
         warnings: what the user must know and the report repeats.
         versions: of what may change a result; noted when something is computed.
         concepts: that rows were scored by; None for texts and records.
+        skipped: {path: why} of files of images that could not be planned and were left out.
     """
 
     task: LabelingTask
@@ -60,6 +61,7 @@ class Context:
     warnings: list[str] = field(default_factory=list)
     versions: Mapping[str, str] = field(default_factory=dict)
     concepts: Concepts | None = None
+    skipped: dict[str, str] = field(default_factory=dict)
     _session: Session | None = None
     _causes: dict[str, list[str]] = field(default_factory=dict)
     _resumed: set[str] = field(default_factory=set)

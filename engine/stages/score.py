@@ -24,6 +24,7 @@ from engine.store import digest_of
 from engine.synthesis.concepts import FILE, Concepts, ask_concepts, read_concepts
 from engine.task import LabelingTask
 from engine.task_parts import Columns, DataSpec
+from operators.corpus.behind import watched
 from operators.corpus.files import common_folder
 from operators.corpus.plan import Shard, plan_shards
 from operators.embed import EmbedShard, embeddings_path
@@ -60,7 +61,9 @@ def score(ctx: Context) -> LabelingTask:
     task, folder = ctx.task, ctx.run.shards
     column = task.columns.image or "image"
     spec = FeaturizerSpec(use=task.scoring.featurizer, options=task.scoring.options)
-    shards = plan_images(task)
+    unread: dict[str, str] | None = {} if task.data.on_bad_shard == "skip" else None
+    shards = watched(plan_images(task, skipped=unread), column=column)
+    ctx.skipped = unread or {}
     ctx.shards = {shard.key: shard for shard in shards}
     concepts = _concepts(ctx)
     ctx.concepts = concepts
@@ -122,8 +125,12 @@ def score(ctx: Context) -> LabelingTask:
     return task.model_copy(update={"data": data, "columns": columns})
 
 
-def plan_images(task: LabelingTask) -> list[Shard]:
+def plan_images(task: LabelingTask, *, skipped: dict[str, str] | None = None) -> list[Shard]:
     """Cut the images of a task into shards; none is opened.
+
+    Args:
+        task: whose images they are.
+        skipped: takes {path: why} of tables that cannot be read; without it they are errors.
 
     Raises:
         InputError: there are none, or a column is missing.
@@ -144,6 +151,7 @@ def plan_images(task: LabelingTask) -> list[Shard]:
                 sized=[column],
                 split=split,
                 base=base,
+                skipped=skipped,
                 of_images=columns.image is None,
             )
     return shards
