@@ -97,7 +97,10 @@ def predict(
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="The folder of a distilled model.")],
     data: Annotated[list[str], typer.Argument(metavar="DATA", help="Files, folders or globs.")],
     out: Annotated[Path, typer.Option("--out", help="The folder for the predictions.")],
-    text: Annotated[str, typer.Option(help="The column with the text.")] = "text",
+    text: Annotated[str | None, typer.Option(help="The column with the text; text unless given.")] = None,
+    image: Annotated[
+        str | None, typer.Option(help="The column with images or their paths; DATA are image files unless given.")
+    ] = None,
     id_column: Annotated[str | None, typer.Option("--id", help="The column with the ids.")] = None,
     address: Address = None,
     storage: Storage = None,
@@ -112,13 +115,24 @@ def predict(
     try:
         with contextlib.redirect_stdout(sys.stderr):
             done = predict_corpus(
-                model, data, out=out, text=text, id_column=id_column, address=address, storage=storage, watch=watch
+                model,
+                data,
+                out=out,
+                text=text,
+                image=image,
+                id_column=id_column,
+                address=address,
+                storage=storage,
+                watch=watch,
             )
     finally:
         watch.close()
     if as_json:
         return print_json(done)
-    sys.stdout.write(f"{done['rows']} rows labeled, {done['reused']} shards were there already: {done['out']}\n")
+    unread = f", {done['unreadable']} of them unreadable and without a label" if done.get("unreadable") else ""
+    sys.stdout.write(
+        f"{done['rows']} rows labeled{unread}, {done['reused']} shards were there already: {done['out']}\n"
+    )
     return 0
 
 

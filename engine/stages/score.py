@@ -36,13 +36,13 @@ from operators.storage import Folder, map_files, names_in, read_table
 
 ZERO_SHOT, GROUP_PROMPTS = "zero_shot", "group_prompts"
 
-_MAX_BYTES = 64 << 20
+SHARD_BYTES = 64 << 20
 """Of a shard of encoded images, unless the task says otherwise: some hundreds of photographs."""
 
 _NAMED = 20
 """Images with a fault that get a line each; the scored files name all."""
 
-_SLOWEST_ROW_S = 5.0
+SLOWEST_ROW_S = 5.0
 """An image through a large model on one core."""
 
 
@@ -146,7 +146,7 @@ def plan_images(task: LabelingTask, *, skipped: dict[str, str] | None = None) ->
             shards += plan_shards(
                 files,
                 max_rows=bounds.max_rows,
-                max_bytes=bounds.max_bytes if "max_bytes" in bounds.model_fields_set else _MAX_BYTES,
+                max_bytes=bounds.max_bytes if "max_bytes" in bounds.model_fields_set else SHARD_BYTES,
                 columns=[name for name in wanted if name is not None],
                 sized=[column],
                 split=split,
@@ -159,7 +159,7 @@ def plan_images(task: LabelingTask, *, skipped: dict[str, str] | None = None) ->
 
 def _stream(ctx: Context, shards: list[Shard], step: type, args: Mapping[str, object]) -> None:
     items = [shard.to_json() for shard in shards]
-    slowest = max((shard.num_rows for shard in shards), default=0) * _SLOWEST_ROW_S
+    slowest = max((shard.num_rows for shard in shards), default=0) * SLOWEST_ROW_S
     for _ in ctx.stream("score", items, step, step_args=args, slowest_item_s=slowest, stateful=True, gpus=True):
         pass
 

@@ -47,7 +47,7 @@ def watched(shards: Sequence[Shard], *, column: str) -> list[Shard]:
     with ThreadPoolExecutor(_THREADS) as pool:
         try:
             for number, shard in enumerate(shards):
-                if not any([_names_paths(piece, column, kinds) for piece in shard.pieces]):
+                if not any(_names_paths(piece, column, kinds) for piece in shard.pieces):
                     keys.append(shard.key)
                     continue
                 # Tables are read in order, for which readers keep them open; what is asked at a time is bounded.
