@@ -31,7 +31,9 @@ def register(app: typer.Typer) -> None:
 
 
 def init(
-    data: Annotated[Path, typer.Argument(metavar="DATA", help="A Parquet, CSV, TSV or JSON lines file.")],
+    data: Annotated[
+        Path, typer.Argument(metavar="DATA", help="A table (Parquet, CSV, TSV, JSON lines) or a folder of images.")
+    ],
     out: Annotated[Path, typer.Option("--out", help="Where the task file goes.")] = Path("task.yaml"),
     name: Annotated[str | None, typer.Option(help="Name of the task.")] = None,
     text: Annotated[str | None, typer.Option(help="The column with the text.")] = None,
@@ -53,7 +55,8 @@ def init(
     guess = suggest(data)
     ask = not yes and not as_json and sys.stdin.isatty()
     if ask:
-        text = text or typer.prompt("Column with the text", default=guess.text)
+        if guess.modality == "text":
+            text = text or typer.prompt("Column with the text", default=guess.text)
         gold = gold or typer.prompt("Column with gold labels (for evaluation alone)", default=guess.gold or "") or None
         instruction = instruction or typer.prompt("What is to be labeled, in a sentence")
         if not label_class:
