@@ -64,7 +64,7 @@ def predict_files(
         present = names_in(run.shards / "predictions")
         missing = [shard for shard, path in zip(shards, paths, strict=True) if path.name not in present]
         if missing:
-            args = {
+            args: dict[str, Any] = {
                 "model": for_workers(run, model, digest=model_digest, names=_MODEL_FILES),
                 "folder": str(run.shards),
                 "id_column": id_column,
