@@ -9,7 +9,7 @@ from typing import Any
 
 from cluster.session import connect
 from engine.errors import ConfigError
-from engine.stages.score import SHARD_BYTES, SLOWEST_ROW_S
+from engine.stages.score import SHARD_BYTES, SHARD_ROWS, SLOWEST_ROW_S
 from engine.stages.stream import Stream, Watch, num_actors
 from engine.storage import for_workers, keep_only, place_shards
 from engine.store import RunDirectory, digest_of
@@ -107,7 +107,7 @@ def _planned(
     bounds = ShardSpec()
     shards = plan_shards(
         data,
-        max_rows=bounds.max_rows,
+        max_rows=SHARD_ROWS if of_images else bounds.max_rows,
         max_bytes=SHARD_BYTES if of_images else bounds.max_bytes,
         columns=[column] if id_column is None else [column, id_column],
         of_images=of_images and of_files,

@@ -39,6 +39,9 @@ ZERO_SHOT, GROUP_PROMPTS = "zero_shot", "group_prompts"
 SHARD_BYTES = 64 << 20
 """Of a shard of encoded images, unless the task says otherwise: some hundreds of photographs."""
 
+SHARD_ROWS = 2048
+"""Likewise; of small images, some minutes of a core, which is what a kill costs, and work for more than one actor."""
+
 _NAMED = 20
 """Images with a fault that get a line each; the scored files name all."""
 
@@ -145,7 +148,7 @@ def plan_images(task: LabelingTask, *, skipped: dict[str, str] | None = None) ->
         if files:
             shards += plan_shards(
                 files,
-                max_rows=bounds.max_rows,
+                max_rows=bounds.max_rows if "max_rows" in bounds.model_fields_set else SHARD_ROWS,
                 max_bytes=bounds.max_bytes if "max_bytes" in bounds.model_fields_set else SHARD_BYTES,
                 columns=[name for name in wanted if name is not None],
                 sized=[column],
