@@ -3,7 +3,8 @@
 Images a second of (i) the bare model on preprocessed batches, (ii) the engine's own step on Ray Data, from JPEGs and
 from shards of resized ones, (iii) the step that scores from stored embeddings. The weights are random, which changes
 no speed. Each pipeline runs over two numbers of shards, and the difference is what counts, so that starting workers and
-loading the model are taken off. Only ratios within a round are claimed, their medians over rounds.
+loading the model are taken off. Only ratios within a round are claimed, their medians over rounds: of images a second,
+and of images a CPU second of all processes, Ray's too, which other work on the machine moves less.
 
     python benchmarks/clip_throughput.py [--model ViT-B-32] [--rounds 3] [--json FILE]
 """
@@ -16,10 +17,8 @@ import os
 import statistics
 import sys
 import tempfile
-import time
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +27,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 from clip_data import write_checkpoint, write_photographs, write_resized
+from clip_rates import Rate, Rates, summary
 from measure import ROOT, SHARED, provenance
+from process_tree import Usage, used
 
 from cluster.session import Session, connect
 from engine.stages.stream import num_actors
@@ -41,33 +42,16 @@ from operators.rows import SplitRule
 from operators.score import ScoreShard, Texts
 from operators.stream import run_shards
 
-BARS = {"cpu": ("jpegs", 0.9), "cuda": ("resized", 0.8)}
-"""What is held against the bare model: on a GPU, photographs are resized once, beforehand."""
-
 _SHARDS = (4, 20)
 _STORED_ROWS, _CONCEPTS, _CLASSES = 16_384, 10, 2
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rates:
-    """Images a second in one round."""
-
-    bare: float
-    jpegs: float
-    resized: float
-    stored: float
 
 
 def main() -> None:
     """Measure, print and write; exit with 1 when the bar is missed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="ViT-B-32", help="an architecture of open_clip")
-    parser.add_argument(
-        "--batch-size", type=int, help="of the bare model and the engine; the engine's own unless given"
-    )
-    parser.add_argument(
-        "--shard-rows", type=int, help="photographs in a shard; 48 on a CPU, 2048 on a GPU unless given"
-    )
+    parser.add_argument("--batch-size", type=int, help="of model and engine; the engine's own unless given")
+    parser.add_argument("--shard-rows", type=int, help="in a shard; 48 on a CPU, 2048 on a GPU unless given")
     parser.add_argument("--long-side", type=int, default=500, help="pixels of a photograph")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--photographs", type=Path, default=SHARED / "data" / "images" / "hymenoptera")
@@ -128,33 +112,19 @@ def main() -> None:
     sys.exit(0 if found["bar"]["held"] else 1)
 
 
-def summary(rounds: Sequence[Rates], *, device: str) -> dict[str, Any]:
-    """Take medians over rounds, of rates and of ratios to the bare model, and hold the bar against one."""
-    names = Rates.__slots__
-    rates = {name: statistics.median(getattr(one, name) for one in rounds) for name in names}
-    ratios = {name: [getattr(one, name) / one.bare for one in rounds] for name in names if name != "bare"}
-    what, bar = BARS[device]
-    return {
-        "images_per_s": {name: round(rate, 1) for name, rate in rates.items()},
-        "of_the_bare_model": {name: round(statistics.median(values), 3) for name, values in ratios.items()},
-        "of_the_bare_model_by_round": {name: [round(v, 3) for v in values] for name, values in ratios.items()},
-        "bar": {"of": what, "at_least": bar, "held": statistics.median(ratios[what]) >= bar},
-    }
-
-
-def bare_rate(clip: OpenClip, batch: np.ndarray[Any, Any], *, at_least: int) -> float:
-    """Images a second of the model alone, with all threads, on one preprocessed batch that stays where it is."""
+def bare_rate(clip: OpenClip, batch: np.ndarray[Any, Any], *, at_least: int) -> Rate:
+    """Speed of the model alone, with all threads, on one preprocessed batch that stays where it is."""
     pixels = torch.from_numpy(batch).to(clip.device).permute(0, 3, 1, 2).float()
     pixels = ((pixels / 255 - clip._mean) / clip._std).contiguous(memory_format=torch.channels_last)
     times = max(2, -(-at_least // len(batch)))
     with torch.inference_mode(), clip._precision():
         clip._model.encode_image(pixels, normalize=True)
         _wait(clip.device)
-        start = time.perf_counter()
-        for _ in range(times):
-            clip._model.encode_image(pixels, normalize=True)
-        _wait(clip.device)
-    return times * len(batch) / (time.perf_counter() - start)
+        with used() as usage:
+            for _ in range(times):
+                clip._model.encode_image(pixels, normalize=True)
+            _wait(clip.device)
+    return Rate.between(Usage(), usage, times * len(batch))
 
 
 class Pipelines:
@@ -172,18 +142,18 @@ class Pipelines:
             return min(self._session.num_gpus, num_items)
         return num_actors(self._session.num_cpus, num_items)
 
-    def embed_rate(self, shards: Sequence[Shard]) -> float:
-        """Images a second from files to embeddings on the disk."""
+    def embed_rate(self, shards: Sequence[Shard]) -> Rate:
+        """Speed from files to embeddings on the disk."""
         took = []
         for count in _SHARDS:
             digest = uuid.uuid4().hex[:12]
             args = {"folder": str(self._folder), "column": "image", "id_column": None, "digest": digest}
-            took.append(self._seconds(shards[:count], EmbedShard, args))
+            took.append(self._usage(shards[:count], EmbedShard, args))
             self._embedded = Path(embeddings_path(self._folder, shards[0].key, digest))
-        return sum(shard.num_rows for shard in shards[_SHARDS[0] : _SHARDS[1]]) / (took[1] - took[0])
+        return Rate.between(*took, sum(shard.num_rows for shard in shards[_SHARDS[0] : _SHARDS[1]]))
 
-    def score_rate(self) -> float:
-        """Images a second from embeddings on the disk to scored rows there, ten concepts of two classes."""
+    def score_rate(self) -> Rate:
+        """Speed from embeddings on the disk to scored rows there, ten concepts of two classes."""
         assert self._embedded is not None  # embed_rate came before
         table = pq.read_table(self._embedded)
         table = pa.concat_tables([table] * (-(-_STORED_ROWS // table.num_rows))).slice(0, _STORED_ROWS)
@@ -215,24 +185,22 @@ class Pipelines:
             "split": SplitRule(column=None, train_values=(), test_values=(), fraction=0.2),
             "copied": {},
         }
-        took = [
-            self._seconds(shards[:count], ScoreShard, {**args, "digest": uuid.uuid4().hex[:12]}) for count in _SHARDS
-        ]
-        return (_SHARDS[1] - _SHARDS[0]) * _STORED_ROWS / (took[1] - took[0])
+        took = [self._usage(shards[:count], ScoreShard, {**args, "digest": uuid.uuid4().hex[:12]}) for count in _SHARDS]
+        return Rate.between(*took, (_SHARDS[1] - _SHARDS[0]) * _STORED_ROWS)
 
-    def _seconds(self, shards: Sequence[Shard], step: type, args: Mapping[str, Any]) -> float:
+    def _usage(self, shards: Sequence[Shard], step: type, args: Mapping[str, Any]) -> Usage:
         items = [shard.to_json() for shard in shards]
-        start = time.perf_counter()
-        told = run_shards(
-            items,
-            step,
-            step_args={**args, "featurizer": self._spec},
-            num_actors=self.actors(len(items)),
-            num_gpus=float(bool(self._session.num_gpus)),
-        )
-        rows = sum(json.loads(one)["rows"] for one in told)
+        with used() as usage:
+            told = run_shards(
+                items,
+                step,
+                step_args={**args, "featurizer": self._spec},
+                num_actors=self.actors(len(items)),
+                num_gpus=float(bool(self._session.num_gpus)),
+            )
+            rows = sum(json.loads(one)["rows"] for one in told)
         assert rows == sum(shard.num_rows for shard in shards)
-        return time.perf_counter() - start
+        return usage
 
 
 def _wait(device: str) -> None:
