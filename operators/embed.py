@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sys
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -63,15 +64,24 @@ class Row:
 class Embedder:
     """Embeds the rows of a shard; made once a worker.
 
+    Args:
+        column: of images.
+        id_column: None where rows are numbered.
+        featurizer: to make.
+        threads: that it may compute with; cores that no other worker has.
+
     Raises:
         InputError: the featurizer cannot be made.
     """
 
-    def __init__(self, *, column: str, id_column: str | None, featurizer: FeaturizerSpec) -> None:
+    def __init__(self, *, column: str, id_column: str | None, featurizer: FeaturizerSpec, threads: int) -> None:
         self._column = column
         self._id = id_column
         self._use = featurizer.use
         self._featurizer = featurizer.make()
+        # Workers start with one thread. What has not imported torch has no use for it here.
+        if threads > 1 and "torch" in sys.modules:
+            sys.modules["torch"].set_num_threads(threads)
         self._pool = ThreadPoolExecutor(_THREADS)
 
     @property
@@ -148,11 +158,18 @@ class EmbedShard:
     """Step: write `embeddings/<shard>-<digest>.parquet`, with the columns of `Embedder.table`."""
 
     def __init__(
-        self, *, folder: str, column: str, id_column: str | None, featurizer: FeaturizerSpec, digest: str
+        self,
+        *,
+        folder: str,
+        column: str,
+        id_column: str | None,
+        featurizer: FeaturizerSpec,
+        digest: str,
+        threads: int = 1,
     ) -> None:
         self._folder = folder_of(folder)
         self._digest = digest
-        self._embedder = Embedder(column=column, id_column=id_column, featurizer=featurizer)
+        self._embedder = Embedder(column=column, id_column=id_column, featurizer=featurizer, threads=threads)
 
     def __call__(self, item: str) -> bytes:
         """Embed shard `item`, a Shard as JSON; returns JSON {"rows", "faults"}.

@@ -34,11 +34,12 @@ class PredictImages:
         id_column: str | None,
         featurizer: FeaturizerSpec,
         digest: str,
+        threads: int = 1,
     ) -> None:
         self._model = LinearModel.load(model)
         self._folder = folder_of(folder)
         self._digest = digest
-        self._embedder = Embedder(column=column, id_column=id_column, featurizer=featurizer)
+        self._embedder = Embedder(column=column, id_column=id_column, featurizer=featurizer, threads=threads)
         check_width(self._model, self._embedder.num_features, featurizer)
 
     def __call__(self, item: str) -> bytes:

@@ -10,7 +10,7 @@ from typing import Any
 from cluster.session import connect
 from engine.errors import ConfigError
 from engine.stages.score import SHARD_BYTES, SHARD_ROWS, SLOWEST_ROW_S
-from engine.stages.stream import Stream, Watch, num_actors
+from engine.stages.stream import Stream, Watch, num_actors, num_threads
 from engine.storage import for_workers, keep_only, place_shards
 from engine.store import RunDirectory, digest_of
 from engine.task_parts import ShardSpec
@@ -90,6 +90,8 @@ def predict_files(
 
 def _run(stream: Stream, missing: Sequence[Shard], args: Mapping[str, Any], *, images: bool) -> None:
     actors = num_actors(stream.session.num_cpus, len(missing))
+    if images:
+        args = {**args, "threads": num_threads(stream.session, len(missing))}
     patience, gpus = _PATIENCE_S, images and stream.session.num_gpus > 0
     if images:
         patience = max(patience, SLOWEST_ROW_S * max(shard.num_rows for shard in missing))

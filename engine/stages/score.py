@@ -19,6 +19,7 @@ from engine.errors import ConfigError
 from engine.stages.context import Context
 from engine.stages.inputs import Input, Inputs, given
 from engine.stages.rows import EMBEDDING, SCORES
+from engine.stages.stream import num_threads
 from engine.storage import keep_only
 from engine.store import digest_of
 from engine.synthesis.concepts import FILE, Concepts, ask_concepts, read_concepts
@@ -104,7 +105,10 @@ def score(ctx: Context) -> LabelingTask:
         unembedded = _lacking(shards, embedded)
         args = {"folder": str(folder), "featurizer": spec}
         ids = {"id_column": task.columns.id}
-        _stream(ctx, unembedded, EmbedShard, args | ids | {"column": column, "digest": embeddings})
+        if unembedded:
+            threads = num_threads(ctx.session(), len(unembedded))
+            how_embedded = {"column": column, "digest": embeddings, "threads": threads}
+            _stream(ctx, unembedded, EmbedShard, args | ids | how_embedded)
         if texts.normalisation == "min_max":
             texts = replace(texts, ranges=_ranges(ctx, shards, args | {"embeddings": embeddings}, texts))
         scored = digest_of("ranged", 1, asked, texts.ranges) if texts.ranges else asked
