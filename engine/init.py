@@ -1,11 +1,11 @@
-"""`alchemist init`: write a commented task file for a data file; what is not given is guessed from the first rows."""
+"""`alchemist init`: write a commented task file for data; what is not given is guessed from the first rows."""
 
 from __future__ import annotations
 
 import difflib
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from pydantic import BaseModel
 
 from engine.errors import ConfigError
+from engine.image_folder import image_folder
 from engine.sample_rows import first_rows
-from engine.suggestion import Suggestion, distinct, suggest, suggest_from
+from engine.suggestion import Suggestion, distinct, suggest, suggest_from, suggest_of_images
 from engine.task import LabelingTask
 from engine.task_file import task_from
 from engine.task_parts import DataSpec, LanguageModelSpec
@@ -46,7 +47,7 @@ def write_task(
     """Write a commented task file that `read_task` accepts; what is not given is guessed.
 
     Args:
-        data: a Parquet, CSV, TSV or JSON lines file, or a folder of them.
+        data: a Parquet, CSV, TSV or JSON lines file, or a folder of them, or of images.
         out: where the task file goes.
         name: of the task; made from the name of `data` unless given.
         text: column of the texts.
@@ -68,10 +69,11 @@ def write_task(
     """
     if out.exists() and not force:
         raise ConfigError(f"{out}: is there already; use --force to overwrite it, or --out to write elsewhere")
-    rows = first_rows(data)
+    folder = image_folder(data)
+    rows: Mapping[str, list[Any]] = first_rows(data) if folder is None else folder.rows
     for option, column in (("text", text), ("gold", gold), ("id", id), ("group", group), ("split", split)):
         _check_column(column, rows, data, option)
-    guess = suggest_from(rows, data, text=text)
+    guess = suggest_from(rows, data, text=text) if folder is None else suggest_of_images(folder, data)
     taken = {text or guess.text, group}
     columns = {
         "id": id or _free(guess.id, taken | {gold, split}),
@@ -82,9 +84,13 @@ def write_task(
     names = tuple(classes or ()) or (tuple(values) if 2 <= len(values) <= MAX_CLASSES else _PLACEHOLDERS)
     split = split or _free(guess.split, taken | {gold, id})
     train_values, test_values = _split_values(rows[split] if split else [])
+    what = "a text" if folder is None else "an image"
     content = _render(
         name=name or _name(data),
         source=_relative(data, out),
+        modality=guess.modality,
+        train=[_relative(data / name, out) for name in folder.train] if folder else [],
+        test=[_relative(data / name, out) for name in folder.test] if folder else [],
         text=text or guess.text,
         columns=columns,
         split=split,
@@ -98,7 +104,7 @@ def write_task(
         classes_are_placeholders=names == _PLACEHOLDERS,
         unknown_gold=[_quoted(v) for v in values if v not in {*names, *map(str, range(len(names)))}],
         balance=_quoted({n: round(1 / len(names), 3) for n in names}),
-        instruction=instruction or f"Label a text as {', '.join(names[:-1])} or {names[-1]}.",
+        instruction=instruction or f"Label {what} as {', '.join(names[:-1])} or {names[-1]}.",
         instruction_is_yours=bool(instruction),
     )
     task_from(yaml.safe_load(content), where=str(out), folder=out.parent)
@@ -118,7 +124,7 @@ def _split_values(column: list[Any]) -> tuple[list[str], list[str]]:
     return train or list(usual["train_values"].default), test or list(usual["test_values"].default)
 
 
-def _check_column(column: str | None, rows: dict[str, list[Any]], data: Path, option: str) -> None:
+def _check_column(column: str | None, rows: Mapping[str, list[Any]], data: Path, option: str) -> None:
     if column is not None and column not in rows:
         near = difflib.get_close_matches(column, list(rows), n=1, cutoff=0.5)
         hint = f"; did you mean {near[0]!r}?" if near else ""
@@ -182,7 +188,7 @@ def _default(path: str) -> str:
     *sections, last = path.split(".")
     field = (_section(sections[0]) if sections else LabelingTask).model_fields[last]
     # The name of the language model alone has no default; what stands there is an example.
-    return "gpt-5-mini" if field.is_required() else _quoted(field.default)
+    return "gpt-5-mini" if field.is_required() else _quoted(field.get_default(call_default_factory=True))
 
 
 def _section(name: str) -> type[BaseModel]:

@@ -225,7 +225,8 @@ def predict_corpus(
     data: Sequence[str],
     *,
     out: str | Path,
-    text: str = "text",
+    text: str | None = None,
+    image: str | None = None,
     id_column: str | None = None,
     address: str | None = None,
     storage: str | None = None,
@@ -234,13 +235,14 @@ def predict_corpus(
     """Apply a distilled model to a corpus; what an earlier, interrupted call wrote is kept.
 
     Returns:
-        {"rows", "shards", "reused", "out"}.
+        {"rows", "shards", "reused", "out"}, and of images "unreadable", how many could not be read.
     """
     return predict_files(
         Path(model),
         data,
         out=Path(out),
         text=text,
+        image=image,
         id_column=id_column,
         address=address,
         watch=watch or Silent(),

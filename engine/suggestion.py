@@ -6,11 +6,13 @@ Of a gold column the set of values alone is taken, as names of the classes; whic
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from engine.errors import ConfigError
+from engine.image_folder import ImageFolder, image_folder
 from engine.sample_rows import first_rows
 from operators.schema import MAX_CLASSES
 
@@ -32,6 +34,7 @@ class Suggestion:
         columns: all that are there.
         num_rows_seen: rows that were looked at.
         reasons: why, by field, one phrase each.
+        modality: "text", or "image" for a folder of images, whose text is the name of an image.
     """
 
     text: str
@@ -42,18 +45,27 @@ class Suggestion:
     columns: tuple[str, ...]
     num_rows_seen: int
     reasons: dict[str, str]
+    modality: Literal["text", "image"] = "text"
 
 
 def suggest(data: Path) -> Suggestion:
-    """Guess what the columns of a data file are, from its first rows.
+    """Guess what the columns of a data file are, from its first rows; of a folder of images, from their names.
 
     Raises:
         ConfigError: the file cannot be read, has no row, or no column of strings.
     """
-    return suggest_from(first_rows(data), data)
+    folder = image_folder(data)
+    return suggest_from(first_rows(data), data) if folder is None else suggest_of_images(folder, data)
 
 
-def suggest_from(rows: dict[str, list[Any]], data: Path, *, text: str | None = None) -> Suggestion:
+def suggest_of_images(folder: ImageFolder, data: Path) -> Suggestion:
+    """Guess as `suggest` does, from a folder of images that was looked at."""
+    guess = suggest_from(folder.rows, data, text="image")
+    reasons = {} if guess.gold is None else {"gold": "the folder that an image stands in"}
+    return replace(guess, modality="image", id=None, split=None, reasons=reasons)
+
+
+def suggest_from(rows: Mapping[str, list[Any]], data: Path, *, text: str | None = None) -> Suggestion:
     """Guess as `suggest` does, from rows already read; `text` is the text column where it is known."""
     num_rows = len(next(iter(rows.values())))
     reasons: dict[str, str] = {}

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+import sys
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,14 +27,19 @@ from operators.featurizer import FeaturizerSpec, checked
 from operators.images import UnreadableRow, load
 from operators.storage import Folder, folder_of
 
-_AHEAD = 2
-"""Chunks of rows that are prepared while one is embedded; more would only take memory."""
+_AHEAD = 512
+"""Rows, of 150 kB each, that are prepared while others are embedded; more would only take memory."""
 
-_CHUNK = 256
-"""Rows handed to the featurizer at a time, of 150 kB each once they are prepared; it cuts them into its own batches."""
+_CHUNK = 32
+"""Rows handed to a featurizer that names no `batch_size`. The model waits for the first chunk of a shard, so it is no
+larger than need be."""
 
 _THREADS = 8
 """Of one actor, where files are fetched from; decoders let go of Python's lock."""
+
+
+_Prepared = tuple[str | None, Any, str | None]
+"""Digest of a row's bytes, what the featurizer made of them, why it could not."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,52 +61,62 @@ class Row:
     beside: str
 
 
-class EmbedShard:
-    """Step: write `embeddings/<shard>-<digest>.parquet`, in the order of the shard.
+class Embedder:
+    """Embeds the rows of a shard; made once a worker.
 
-    Columns: id, image (its name), content (digest of its bytes, null where they cannot be had), embedding (list of d
-    float16, null where the row cannot be read), fault (why it cannot, else null).
+    Args:
+        column: of images.
+        id_column: None where rows are numbered.
+        featurizer: to make.
+        threads: that it may compute with; cores that no other worker has.
+
+    Raises:
+        InputError: the featurizer cannot be made.
     """
 
-    def __init__(
-        self, *, folder: str, column: str, id_column: str | None, featurizer: FeaturizerSpec, digest: str
-    ) -> None:
-        self._folder = folder_of(folder)
+    def __init__(self, *, column: str, id_column: str | None, featurizer: FeaturizerSpec, threads: int) -> None:
         self._column = column
         self._id = id_column
         self._use = featurizer.use
-        self._digest = digest
         self._featurizer = featurizer.make()
+        # Workers start with one thread. What has not imported torch has no use for it here.
+        if threads > 1 and "torch" in sys.modules:
+            sys.modules["torch"].set_num_threads(threads)
         self._pool = ThreadPoolExecutor(_THREADS)
 
-    def __call__(self, item: str) -> bytes:
-        """Embed shard `item`, a Shard as JSON; returns JSON {"rows", "faults"}.
+    @property
+    def num_features(self) -> int:
+        """d, of an embedding."""
+        return self._featurizer.num_features
+
+    def table(self, shard: Shard) -> pa.Table:
+        """Embed a shard, in its order.
+
+        Returns:
+            id, image (its name), content (digest of its bytes, null where they cannot be had), embedding (list of d
+            float16, null where the row cannot be read), fault (why it cannot, else null).
 
         Raises:
             InputError: the shard cannot be read, or the featurizer gave no embeddings.
         """
-        shard = Shard.from_json(item)
         rows = list(rows_of(shard, column=self._column, id_column=self._id))
-        width = self._featurizer.num_features
-        embeddings = np.zeros((len(rows), width), np.float16)
+        embeddings = np.zeros((len(rows), self.num_features), np.float16)
         contents: list[str | None] = []
         faults: list[str | None] = []
-        chunks = [rows[start : start + _CHUNK] for start in range(0, len(rows), _CHUNK)]
-        # Submitted a few chunks ahead, so that threads have work while the model has.
-        under_way = [self._submitted(chunk) for chunk in chunks[:_AHEAD]]
-        for number in range(len(chunks)):
-            prepared = [future.result() for future in under_way.pop(0)]
-            if number + _AHEAD < len(chunks):
-                under_way.append(self._submitted(chunks[number + _AHEAD]))
-            start = number * _CHUNK
-            good = [place for place, (_, _, fault) in enumerate(prepared) if fault is None]
-            if good:
-                given = self._featurizer.embed([prepared[place][1] for place in good])
-                embedded = checked(given, rows=len(good), num_features=width, use=self._use)
-                embeddings[[start + place for place in good]] = embedded
-            contents += [content for content, _, _ in prepared]
-            faults += [fault for _, _, fault in prepared]
-        table = pa.table(
+        size = getattr(self._featurizer, "batch_size", _CHUNK)
+        places: list[int] = []
+        batch: list[Any] = []
+        for place, (content, prepared, fault) in enumerate(self._in_order(rows)):
+            contents.append(content)
+            faults.append(fault)
+            if fault is None:
+                places.append(place)
+                batch.append(prepared)
+            # Batches are full whatever is broken among the rows.
+            if batch and (len(batch) == size or place == len(rows) - 1):
+                embeddings[places] = self._embed(batch)
+                places, batch = [], []
+        return pa.table(
             {
                 "id": pa.array([row.id for row in rows]),
                 "image": pa.array([row.name for row in rows], pa.string()),
@@ -108,17 +125,26 @@ class EmbedShard:
                 "fault": pa.array(faults, pa.string()),
             }
         )
-        commit_table(embeddings_path(self._folder, shard.key, self._digest), table)
-        return json.dumps({"rows": len(rows), "faults": sum(fault is not None for fault in faults)}).encode()
 
     def close(self) -> None:
         """End the threads."""
         self._pool.shutdown()
 
-    def _submitted(self, rows: Sequence[Row]) -> list[Any]:
-        return [self._pool.submit(self._prepared, row) for row in rows]
+    def _embed(self, batch: list[Any]) -> npt.NDArray[np.float32]:
+        given = self._featurizer.embed(batch)
+        return checked(given, rows=len(batch), num_features=self.num_features, use=self._use)
 
-    def _prepared(self, row: Row) -> tuple[str | None, Any, str | None]:
+    def _in_order(self, rows: list[Row]) -> Iterator[_Prepared]:
+        """Prepare rows in threads, some ahead of the one that is given."""
+        under_way: deque[Future[_Prepared]] = deque()
+        for row in rows:
+            under_way.append(self._pool.submit(self._prepared, row))
+            if len(under_way) > _AHEAD:
+                yield under_way.popleft().result()
+        while under_way:
+            yield under_way.popleft().result()
+
+    def _prepared(self, row: Row) -> _Prepared:
         content = None
         try:
             data = load(row.data, row.path, beside=row.beside)
@@ -126,6 +152,40 @@ class EmbedShard:
             return content, self._featurizer.prepare(data), None
         except UnreadableRow as error:
             return content, None, str(error)
+
+
+class EmbedShard:
+    """Step: write `embeddings/<shard>-<digest>.parquet`, with the columns of `Embedder.table`."""
+
+    def __init__(
+        self,
+        *,
+        folder: str,
+        column: str,
+        id_column: str | None,
+        featurizer: FeaturizerSpec,
+        digest: str,
+        threads: int = 1,
+    ) -> None:
+        self._folder = folder_of(folder)
+        self._digest = digest
+        self._embedder = Embedder(column=column, id_column=id_column, featurizer=featurizer, threads=threads)
+
+    def __call__(self, item: str) -> bytes:
+        """Embed shard `item`, a Shard as JSON; returns JSON {"rows", "faults"}.
+
+        Raises:
+            InputError: the shard cannot be read, or the featurizer gave no embeddings.
+        """
+        shard = Shard.from_json(item)
+        table = self._embedder.table(shard)
+        commit_table(embeddings_path(self._folder, shard.key, self._digest), table)
+        faults = table.num_rows - table.column("fault").null_count
+        return json.dumps({"rows": table.num_rows, "faults": faults}).encode()
+
+    def close(self) -> None:
+        """End the threads."""
+        self._embedder.close()
 
 
 def rows_of(shard: Shard, *, column: str, id_column: str | None) -> Iterator[Row]:

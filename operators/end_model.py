@@ -14,9 +14,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import scipy.sparse as sp
 
 from operators.errors import InputError
-from operators.features import FeatureSpec, Featurizer, Sparse, weighted
+from operators.features import FeatureSpec, Featurizer, Sparse, unit_rows, weighted
+from operators.featurizer import FeaturizerSpec
 from operators.schema import Floats
 from operators.storage import Folder, folder_of
 
@@ -24,6 +26,9 @@ FORMAT = 3
 """Version of the folder's layout and of the features; a folder of another version is refused."""
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
+EMBEDDED_BY = "featurizer"
+"""Key of the facts that says what made the embeddings: {"use", "options"}."""
+
 _KEYS = ("format", "kind", "features", "class_names", "temperature")
 _BATCH = 4096
 
@@ -59,6 +64,22 @@ class LinearModel:
         # In batches, so that the features of a long list never stand in memory at once.
         for start in range(0, len(texts), _BATCH):
             features = self._featurizer.transform(texts[start : start + _BATCH])
+            out[start : start + _BATCH] = self.probabilities(features)
+        return out
+
+    @property
+    def embedded_by(self) -> FeaturizerSpec | None:
+        """What made the embeddings that the model was distilled from; None where it reads texts."""
+        found = self.extra.get("facts", {}).get(EMBEDDED_BY)
+        return None if found is None else FeaturizerSpec(use=found["use"], options=found["options"])
+
+    def predict_embeddings(self, embeddings: npt.NDArray[Any]) -> Floats:
+        """Return the probability of each class of (n, d) embeddings; (n, k)."""
+        # As they are kept by a run, so that an image gets the same probabilities from both.
+        halves = embeddings.astype(np.float16).astype(np.float32)
+        out = np.empty((len(halves), len(self.class_names)))
+        for start in range(0, len(halves), _BATCH):
+            features = unit_rows(sp.csr_matrix(halves[start : start + _BATCH]))
             out[start : start + _BATCH] = self.probabilities(features)
         return out
 

@@ -25,8 +25,9 @@ _MEMBERS = ("num_features", "prepare", "embed", "scores")
 class RowFeaturizer(Protocol):
     """What a featurizer is; made once a worker, with the options of the task file as keywords.
 
-    It may also have a class method `identity(**options) -> str`, which names what else than its options changes what it
-    gives, such as the weights behind a path; embeddings are kept under it.
+    It may also have a number `batch_size`, how many rows `embed` is best given at a time, and a class method
+    `identity(**options) -> str`, which names what else than its options changes what it gives, such as the weights
+    behind a path; embeddings are kept under it.
 
     Attributes:
         num_features: d, of an embedding.

@@ -42,10 +42,19 @@ def load(data: bytes | None, path: str | None, *, beside: str) -> bytes:
     if data is None:
         if not path:
             raise UnreadableRow("no image: neither bytes nor a path is given")
-        data = _fetched(path if "://" in path or path.startswith("/") else _joined(beside, path))
+        data = _fetched(place_of(path, beside=beside))
     if not data:
         raise UnreadableRow("the image has no bytes")
     return data
+
+
+def place_of(path: str, *, beside: str) -> str:
+    """Return where an image is: a relative path starts from the folder of the file that names it."""
+    if "://" in path or path.startswith("/"):
+        return path
+    if "://" not in beside:
+        return str(PurePosixPath(beside).parent / path)
+    return f"{beside.rpartition('/')[0]}/{path}"
 
 
 def decode(data: bytes) -> Any:
@@ -104,12 +113,6 @@ def _rgb(image: Any) -> Any:
         ground = Image.new("RGBA", layers.size, "white")
         return Image.alpha_composite(ground, layers).convert("RGB")
     return image.convert("RGB")
-
-
-def _joined(beside: str, path: str) -> str:
-    if "://" not in beside:
-        return str(PurePosixPath(beside).parent / path)
-    return f"{beside.rpartition('/')[0]}/{path}"
 
 
 def _fetched(path: str) -> bytes:

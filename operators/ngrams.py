@@ -30,7 +30,7 @@ _SIZES = (40, 40, 8, 6, 5, 4, len(_FLAGS))
 """Steps of: characters, words, digits, share of capitals, exclamation marks, question marks; and the flags."""
 
 _BEGINNING = 256
-"""Characters of a text whose sequences are looked at: they help where words are few, and a long text has words enough."""
+"""Characters of a text whose sequences are looked at: they help where words are few; a long text has words enough."""
 
 NUM_LOOKS = 128
 """Places for the looks of a text, some of them kept free."""

@@ -31,7 +31,9 @@ def register(app: typer.Typer) -> None:
 
 
 def init(
-    data: Annotated[Path, typer.Argument(metavar="DATA", help="A Parquet, CSV, TSV or JSON lines file.")],
+    data: Annotated[
+        Path, typer.Argument(metavar="DATA", help="A table (Parquet, CSV, TSV, JSON lines) or a folder of images.")
+    ],
     out: Annotated[Path, typer.Option("--out", help="Where the task file goes.")] = Path("task.yaml"),
     name: Annotated[str | None, typer.Option(help="Name of the task.")] = None,
     text: Annotated[str | None, typer.Option(help="The column with the text.")] = None,
@@ -53,7 +55,8 @@ def init(
     guess = suggest(data)
     ask = not yes and not as_json and sys.stdin.isatty()
     if ask:
-        text = text or typer.prompt("Column with the text", default=guess.text)
+        if guess.modality == "text":
+            text = text or typer.prompt("Column with the text", default=guess.text)
         gold = gold or typer.prompt("Column with gold labels (for evaluation alone)", default=guess.gold or "") or None
         instruction = instruction or typer.prompt("What is to be labeled, in a sentence")
         if not label_class:
@@ -97,7 +100,10 @@ def predict(
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="The folder of a distilled model.")],
     data: Annotated[list[str], typer.Argument(metavar="DATA", help="Files, folders or globs.")],
     out: Annotated[Path, typer.Option("--out", help="The folder for the predictions.")],
-    text: Annotated[str, typer.Option(help="The column with the text.")] = "text",
+    text: Annotated[str | None, typer.Option(help="The column with the text; text unless given.")] = None,
+    image: Annotated[
+        str | None, typer.Option(help="The column with images or their paths; DATA are image files unless given.")
+    ] = None,
     id_column: Annotated[str | None, typer.Option("--id", help="The column with the ids.")] = None,
     address: Address = None,
     storage: Storage = None,
@@ -112,13 +118,24 @@ def predict(
     try:
         with contextlib.redirect_stdout(sys.stderr):
             done = predict_corpus(
-                model, data, out=out, text=text, id_column=id_column, address=address, storage=storage, watch=watch
+                model,
+                data,
+                out=out,
+                text=text,
+                image=image,
+                id_column=id_column,
+                address=address,
+                storage=storage,
+                watch=watch,
             )
     finally:
         watch.close()
     if as_json:
         return print_json(done)
-    sys.stdout.write(f"{done['rows']} rows labeled, {done['reused']} shards were there already: {done['out']}\n")
+    unread = f", {done['unreadable']} of them unreadable and without a label" if done.get("unreadable") else ""
+    sys.stdout.write(
+        f"{done['rows']} rows labeled{unread}, {done['reused']} shards were there already: {done['out']}\n"
+    )
     return 0
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from operators.end_model import EMBEDDED_BY
+
 if TYPE_CHECKING:
     from engine.distillation.outcome import Distillation
 
@@ -19,7 +21,7 @@ def model_card(done: Distillation, *, features: Mapping[str, Any], facts: Mappin
         "```python",
         "from engine.distillation.end_model import EndModel",
         "",
-        'EndModel.load("<this folder>").predict(["a text"])',
+        f'EndModel.load("<this folder>").predict(["{"photo.jpg" if EMBEDDED_BY in facts else "a text"}"])',
         "```",
         "",
         "| | |",

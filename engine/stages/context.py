@@ -49,6 +49,7 @@ class Context:
         versions: of what may change a result; noted when something is computed.
         images: behind scored rows; None for texts and records.
         concepts: that rows were scored by; None for texts and records.
+        skipped: {path: why} of files of images that could not be planned and were left out.
     """
 
     task: LabelingTask
@@ -63,6 +64,7 @@ class Context:
     versions: Mapping[str, str] = field(default_factory=dict)
     images: ImageSource | None = None
     concepts: Concepts | None = None
+    skipped: dict[str, str] = field(default_factory=dict)
     _session: Session | None = None
     _causes: dict[str, list[str]] = field(default_factory=dict)
     _resumed: set[str] = field(default_factory=set)

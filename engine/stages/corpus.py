@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from engine.errors import ConfigError
@@ -237,6 +237,7 @@ def _corpus(
 
 def _checked(ctx: Context, corpus: Corpus) -> Corpus:
     ctx.shards = {shard.key: shard for shard in corpus.shards}
+    corpus = replace(corpus, skipped=ctx.skipped | corpus.skipped)
     for where, why in list(corpus.skipped.items())[:_NAMED]:
         ctx.warn(f"skipped {where}: {why}")
     if len(corpus.skipped) > _NAMED:

@@ -16,6 +16,7 @@ from engine.stages.rows import distilled_from, text_key
 from engine.storage import for_workers, keep_only
 from engine.store import digest_of
 from engine.task import LabelingTask
+from operators.end_model import EMBEDDED_BY
 from operators.featurize import FeaturizeShard, features_path
 from operators.predict import PredictShard, predictions_path
 from operators.storage import names_in
@@ -51,7 +52,10 @@ def distill(ctx: Context, corpus: Corpus, labels: str) -> Distilled:
     width = ctx.run.noted("embedding_width") if task.modality == "image" else None
     settings = feature_spec(spec, embedding_width=width)
     features = digest_of("features", 2, labels, text_key(task), settings.to_json(), spec.self_training)
-    facts = {"task": task.name, "instruction": task.instruction}
+    facts: dict[str, Any] = {"task": task.name, "instruction": task.instruction}
+    if task.modality == "image":
+        # So that `alchemist predict` can embed what was never scored.
+        facts[EMBEDDED_BY] = {"use": task.scoring.featurizer, "options": task.scoring.options}
     knobs = {f"`end_model.{key}`": value for key, value in spec.model_dump().items()}
     inputs = Inputs(
         stage="distill",
@@ -70,7 +74,11 @@ def distill(ctx: Context, corpus: Corpus, labels: str) -> Distilled:
             Input(
                 name="what the model's card says",
                 value=facts,
-                settings={"the task's name": task.name, "the instruction": task.instruction},
+                settings={
+                    "the task's name": task.name,
+                    "the instruction": task.instruction,
+                    "`scoring.featurizer`": facts.get(EMBEDDED_BY),
+                },
             ),
         ),
     )

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from cluster.session import connect
 from engine.errors import ConfigError
-from engine.stages.stream import Stream, Watch, num_actors
+from engine.stages.score import SHARD_BYTES, SHARD_ROWS, SLOWEST_ROW_S
+from engine.stages.stream import Stream, Watch, num_actors, num_threads
 from engine.storage import for_workers, keep_only, place_shards
 from engine.store import RunDirectory, digest_of
 from engine.task_parts import ShardSpec
-from operators.corpus.plan import plan_shards
+from operators.corpus.behind import watched
+from operators.corpus.plan import Shard, plan_shards
+from operators.end_model import LinearModel
+from operators.featurizer import FeaturizerSpec
 from operators.predict import PredictShard, predictions_path
-from operators.storage import names_in
+from operators.predict_images import PredictImages
+from operators.storage import names_in, read_table
 
 _PATIENCE_S = 300.0
 """Without a shard for so long, something is stuck."""
@@ -28,7 +33,8 @@ def predict_files(
     data: Sequence[str],
     *,
     out: Path,
-    text: str,
+    text: str | None,
+    image: str | None,
     id_column: str | None,
     address: str | None,
     watch: Watch,
@@ -37,14 +43,16 @@ def predict_files(
     """Apply a model to a corpus, into `out/predictions`; see `engine.pipeline.predict_corpus`.
 
     Raises:
-        ConfigError: `model` is no folder of a distilled model, or `out` is used by another run.
+        ConfigError: `model` is no folder of a distilled model or not one for such data, or `out` is used by another
+            run.
         InputError: the corpus cannot be read.
     """
-    bounds = ShardSpec()
-    columns = [text] if id_column is None else [text, id_column]
-    shards = plan_shards(data, max_rows=bounds.max_rows, max_bytes=bounds.max_bytes, columns=columns)
     model_digest = _digest_of_model(model)
-    name = digest_of("predictions", 1, model_digest, text, id_column)
+    featurizer = _featurizer(model, text=text, image=image)
+    column = (text or "text") if featurizer is None else (image or "image")
+    shards = _planned(data, column, id_column, of_images=featurizer is not None, of_files=image is None)
+    made_by = [] if featurizer is None else [featurizer.identity()]
+    name = digest_of("predictions", 1, model_digest, column, id_column, *made_by)
     with RunDirectory(out) as run:
         before = run.noted("data")
         if run.noted("task") is not None or before not in (None, list(data)):
@@ -54,28 +62,76 @@ def predict_files(
         run.note(model=str(model.resolve()), data=list(data))
         paths = [predictions_path(run.shards, shard.key, name) for shard in shards]
         present = names_in(run.shards / "predictions")
-        missing = [s.to_json() for s, path in zip(shards, paths, strict=True) if path.name not in present]
+        missing = [shard for shard, path in zip(shards, paths, strict=True) if path.name not in present]
         if missing:
-            args = {
+            args: dict[str, Any] = {
                 "model": for_workers(run, model, digest=model_digest, names=_MODEL_FILES),
                 "folder": str(run.shards),
-                "text": text,
                 "id_column": id_column,
                 "digest": name,
             }
+            args |= {"text": column} if featurizer is None else {"column": column, "featurizer": featurizer}
             with connect(address) as session:
                 known = {shard.key: shard for shard in shards}
                 stream = Stream(stage="predict", run=run.path.name, watch=watch, session=session, shards=known)
-                actors = num_actors(session.num_cpus, len(missing))
-                for _ in stream(missing, PredictShard, step_args=args, num_actors=actors, patience_s=_PATIENCE_S):
-                    pass
+                _run(stream, missing, args, images=featurizer is not None)
         keep_only(run.shards / "predictions", paths)
-    return {
-        "rows": sum(shard.num_rows for shard in shards),
-        "shards": len(shards),
-        "reused": len(shards) - len(missing),
-        "out": str(out) if run.shards == run.path else str(run.shards),
-    }
+        done: dict[str, Any] = {
+            "rows": sum(shard.num_rows for shard in shards),
+            "shards": len(shards),
+            "reused": len(shards) - len(missing),
+            "out": str(out) if run.shards == run.path else str(run.shards),
+        }
+        if featurizer is not None:
+            faults = (read_table(path, ["fault"]).column("fault") for path in paths)
+            done["unreadable"] = sum(len(column) - column.null_count for column in faults)
+    return done
+
+
+def _run(stream: Stream, missing: Sequence[Shard], args: Mapping[str, Any], *, images: bool) -> None:
+    actors = num_actors(stream.session.num_cpus, len(missing))
+    if images:
+        args = {**args, "threads": num_threads(stream.session, len(missing))}
+    patience, gpus = _PATIENCE_S, images and stream.session.num_gpus > 0
+    if images:
+        patience = max(patience, SLOWEST_ROW_S * max(shard.num_rows for shard in missing))
+    if gpus:
+        actors = min(stream.session.num_gpus, len(missing))
+    step: type = PredictImages if images else PredictShard
+    items = [shard.to_json() for shard in missing]
+    for _ in stream(items, step, step_args=args, num_actors=actors, patience_s=patience, num_gpus=float(gpus)):
+        pass
+
+
+def _planned(
+    data: Sequence[str], column: str, id_column: str | None, *, of_images: bool, of_files: bool
+) -> list[Shard]:
+    bounds = ShardSpec()
+    shards = plan_shards(
+        data,
+        max_rows=SHARD_ROWS if of_images else bounds.max_rows,
+        max_bytes=SHARD_BYTES if of_images else bounds.max_bytes,
+        columns=[column] if id_column is None else [column, id_column],
+        of_images=of_images and of_files,
+    )
+    return watched(shards, column=column) if of_images else shards
+
+
+def _featurizer(model: Path, *, text: str | None, image: str | None) -> FeaturizerSpec | None:
+    """Return what embeds the images of a corpus; None where its rows are texts, or embeddings made before."""
+    linear = LinearModel.load(model)
+    if linear.features.kind != "embedding":
+        if image is not None:
+            raise ConfigError(f"{model}: reads texts, so `--image {image}` has no meaning; name the column with --text")
+        return None
+    if text is not None and image is not None:
+        raise ConfigError("--text names a column of embeddings made before, --image one of images; give one of them")
+    if text is None and linear.embedded_by is None:
+        raise ConfigError(
+            f"{model}: does not say what embedded its images, as an earlier version distilled it; distill it again, or "
+            "give it the files in `scored/` of a run with --text embedding"
+        )
+    return linear.embedded_by if text is None else None
 
 
 def _digest_of_model(model: Path) -> str:

@@ -20,12 +20,14 @@ from engine.stages.context import Context
 from engine.stages.image_faults import tell_faults
 from engine.stages.inputs import Input, Inputs, given
 from engine.stages.rows import EMBEDDING, SCORES
+from engine.stages.stream import num_threads
 from engine.stages.thumbnails import ImageSource
 from engine.storage import keep_only
 from engine.store import digest_of
 from engine.synthesis.concepts import FILE, Concepts, ask_concepts, read_concepts
 from engine.task import LabelingTask
 from engine.task_parts import Columns, DataSpec
+from operators.corpus.behind import watched
 from operators.corpus.files import common_folder
 from operators.corpus.plan import Shard, plan_shards
 from operators.embed import EmbedShard, embeddings_path
@@ -37,13 +39,16 @@ from operators.storage import Folder, names_in, read_table
 
 ZERO_SHOT, GROUP_PROMPTS = "zero_shot", "group_prompts"
 
-_MAX_BYTES = 64 << 20
+SHARD_BYTES = 64 << 20
 """Of a shard of encoded images, unless the task says otherwise: some hundreds of photographs."""
 
 _COPIED = ("gold", "group", "nuisance")
 """Columns that are carried along for who reads them after the labels are made."""
+SHARD_ROWS = 2048
+"""Likewise; of small images, some minutes of a core, which is what a kill costs, and work for more than one actor."""
 
-_SLOWEST_ROW_S = 5.0
+
+SLOWEST_ROW_S = 5.0
 """An image through a large model on one core."""
 
 
@@ -62,7 +67,9 @@ def score(ctx: Context) -> LabelingTask:
     task, folder = ctx.task, ctx.run.shards
     column = task.columns.image or "image"
     spec = FeaturizerSpec(use=task.scoring.featurizer, options=task.scoring.options)
-    shards = plan_images(task)
+    unread: dict[str, str] | None = {} if task.data.on_bad_shard == "skip" else None
+    shards = watched(plan_images(task, skipped=unread), column=column)
+    ctx.skipped = unread or {}
     ctx.shards = {shard.key: shard for shard in shards}
     concepts = _concepts(ctx)
     ctx.concepts = concepts
@@ -100,7 +107,10 @@ def score(ctx: Context) -> LabelingTask:
         unembedded = _lacking(shards, embedded)
         args = {"folder": str(folder), "featurizer": spec}
         ids = {"id_column": task.columns.id}
-        _stream(ctx, unembedded, EmbedShard, args | ids | {"column": column, "digest": embeddings})
+        if unembedded:
+            threads = num_threads(ctx.session(), len(unembedded))
+            how_embedded = {"column": column, "digest": embeddings, "threads": threads}
+            _stream(ctx, unembedded, EmbedShard, args | ids | how_embedded)
         if texts.normalisation == "min_max":
             texts = replace(texts, ranges=_ranges(ctx, shards, args | {"embeddings": embeddings}, texts))
         scored = digest_of("ranged", 1, asked, texts.ranges) if texts.ranges else asked
@@ -126,8 +136,12 @@ def score(ctx: Context) -> LabelingTask:
     return task.model_copy(update={"data": data, "columns": columns})
 
 
-def plan_images(task: LabelingTask) -> list[Shard]:
+def plan_images(task: LabelingTask, *, skipped: dict[str, str] | None = None) -> list[Shard]:
     """Cut the images of a task into shards; none is opened.
+
+    Args:
+        task: whose images they are.
+        skipped: takes {path: why} of tables that cannot be read; without it they are errors.
 
     Raises:
         InputError: there are none, or a column is missing.
@@ -142,12 +156,13 @@ def plan_images(task: LabelingTask) -> list[Shard]:
         if files:
             shards += plan_shards(
                 files,
-                max_rows=bounds.max_rows,
-                max_bytes=bounds.max_bytes if "max_bytes" in bounds.model_fields_set else _MAX_BYTES,
+                max_rows=bounds.max_rows if "max_rows" in bounds.model_fields_set else SHARD_ROWS,
+                max_bytes=bounds.max_bytes if "max_bytes" in bounds.model_fields_set else SHARD_BYTES,
                 columns=[name for name in wanted if name is not None],
                 sized=[column],
                 split=split,
                 base=base,
+                skipped=skipped,
                 of_images=columns.image is None,
             )
     return shards
@@ -155,7 +170,7 @@ def plan_images(task: LabelingTask) -> list[Shard]:
 
 def _stream(ctx: Context, shards: list[Shard], step: type, args: Mapping[str, object]) -> None:
     items = [shard.to_json() for shard in shards]
-    slowest = max((shard.num_rows for shard in shards), default=0) * _SLOWEST_ROW_S
+    slowest = max((shard.num_rows for shard in shards), default=0) * SLOWEST_ROW_S
     for _ in ctx.stream("score", items, step, step_args=args, slowest_item_s=slowest, stateful=True, gpus=True):
         pass
 

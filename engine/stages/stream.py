@@ -135,3 +135,10 @@ class Stream:
 def num_actors(num_cpus: int, num_items: int) -> int:
     """Return how many actors a stage gets: one a CPU, and none that starts for a single shard where others have few."""
     return max(1, min(num_cpus, num_items // _SHARDS_AN_ACTOR))
+
+
+def num_threads(session: Session, num_items: int) -> int:
+    """Return how many threads each actor may compute with: the cores of this machine that no actor has."""
+    if not session.local or session.num_gpus:
+        return 1
+    return max(1, session.num_cpus // num_actors(session.num_cpus, num_items))

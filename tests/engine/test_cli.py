@@ -43,7 +43,7 @@ def test_help_names_every_command_on_programs(tmp_path: Path):
         (("frobnicate",), "frobnicate"),
         (("run",), "TASK"),
         (("run", "none.yaml"), "no such task file"),
-        (("predict", "nowhere", "x.csv", "--out", "o"), "x.csv"),
+        (("predict", "nowhere", "x.csv", "--out", "o"), "nowhere"),
         (("programs", "list", "nowhere"), "neither a run directory nor a task file"),
         (("programs", "edit", "nowhere"), "NAME"),
     ],

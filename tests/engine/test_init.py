@@ -17,6 +17,7 @@ import yaml
 
 from engine.errors import ConfigError
 from engine.init import suggest, write_task
+from engine.stages.score import plan_images
 from engine.task import LabelingTask
 from engine.task_file import read_task
 
@@ -222,3 +223,69 @@ def test_says_what_is_wrong_with_the_flags(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no such file"):
         write_task(tmp_path / "none.csv", out=out)
     assert not out.exists()
+
+
+IMAGES = ["ants/1.jpg", "ants/2.JPG", "bees/1.png", "bees/2.png", "bees/3.png", "wasps/1.webp", "wasps/2.webp"]
+
+
+def save_images(folder: Path, names: list[str]) -> Path:
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(b"never opened")
+    return folder
+
+
+def test_a_folder_of_images_is_a_task_over_its_subfolders(tmp_path: Path) -> None:
+    """Subfolders are classes and gold; the file is accepted, and a plan finds all images with their labels."""
+    # A table beside the images, as many a data set has one, makes no table of them.
+    data = save_images(tmp_path / "my insects", IMAGES)
+    (data / "labels.csv").write_text("file,label\n1.jpg,ants\n")
+    guess = suggest(data)
+    assert (guess.modality, guess.classes) == ("image", ("ants", "bees", "wasps"))
+    out = write_task(data, out=tmp_path / "task.yaml")
+    task = read_task(out)
+    assert (task.modality, task.name, task.class_names) == ("image", "my-insects", ("ants", "bees", "wasps"))
+    assert (task.columns.gold, task.columns.image, task.columns.id) == ("label", None, None)
+    assert task.instruction == "Label an image as ants, bees or wasps."
+    assert {"model", "pretrained"} <= task.scoring.options.keys()
+    assert "(a guess: the folder that an image stands in)" in out.read_text()
+    assert sum(shard.num_rows for shard in plan_images(task)) == len(IMAGES)
+
+
+@pytest.mark.parametrize(
+    ("folders", "train", "test"),
+    [
+        (("train", "val"), ["train"], ["val"]),
+        (("train", "validation", "test"), ["train", "validation"], ["test"]),
+        (("Training", "Testing"), ["Training"], ["Testing"]),
+        (("train", "other"), [], []),
+        (("train",), [], []),
+    ],
+)
+def test_subfolders_that_name_a_split_are_one(
+    tmp_path: Path, folders: tuple[str, ...], train: list[str], test: list[str]
+) -> None:
+    """Train and test folders become `data.train` and `data.test`; classes are the folders in them."""
+    data = save_images(tmp_path / "d", [f"{top}/{name}" for top in folders for name in IMAGES])
+    task = read_task(write_task(data, out=tmp_path / "task.yaml"))
+    assert task.class_names == ("ants", "bees", "wasps")
+    assert list(task.data.train) == [str(data / name) for name in train]
+    assert list(task.data.test) == [str(data / name) for name in test]
+    assert list(task.data.source) == ([] if train else [str(data)])
+    assert sum(shard.num_rows for shard in plan_images(task)) == len(IMAGES) * len(folders)
+
+
+def test_images_without_subfolders_have_no_gold(tmp_path: Path) -> None:
+    """The name of the folder itself is no class; placeholders stand for the classes."""
+    data = save_images(tmp_path / "d", ["1.jpg", "2.jpg"])
+    task = read_task(write_task(data, out=tmp_path / "task.yaml"))
+    assert (task.columns.gold, task.class_names) == (None, ("first_class", "second_class"))
+    assert task.modality == "image"
+
+
+def test_a_picture_beside_tables_makes_no_folder_of_images(tmp_path: Path) -> None:
+    """A folder of tables is one, whatever stands in its corner."""
+    (tmp_path / "d").mkdir()
+    save(tmp_path / "d" / "rows.csv", ROWS)
+    save_images(tmp_path / "d", ["logo.png"])
+    assert suggest(tmp_path / "d").modality == "text"

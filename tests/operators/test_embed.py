@@ -109,3 +109,20 @@ def test_what_is_kept_is_half_precision(tmp_path, spec):
     shards = plan_shards([str(tmp_path / "a.png")], max_rows=9, max_bytes=1 << 20, columns=["image"], of_images=True)
     _, table = embedded(shards, tmp_path / "run", spec())
     assert table.column("embedding").to_pylist() == [[float(np.float16(2049)), 120.0]]
+
+
+def test_a_featurizer_computes_with_the_threads_it_is_given(tmp_path, spec):
+    """An actor that has cores to itself uses them, and one that has not leaves torch as it is."""
+    torch = pytest.importorskip("torch")
+    (tmp_path / "a.png").write_bytes(b"x")
+    before = torch.get_num_threads()
+    try:
+        for threads, expected in ((1, 3), (2, 2)):
+            torch.set_num_threads(3)
+            step = EmbedShard(
+                folder=str(tmp_path), column="image", id_column=None, featurizer=spec(), digest="d", threads=threads
+            )
+            step.close()
+            assert torch.get_num_threads() == expected
+    finally:
+        torch.set_num_threads(before)

@@ -1,0 +1,86 @@
+"""Predictions of a shard of images: embedded and predicted in one pass, and nothing but the predictions is kept."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pyarrow as pa
+
+from operators.commit import commit_table
+from operators.corpus.plan import Shard
+from operators.embed import Embedder
+from operators.end_model import LinearModel
+from operators.errors import InputError
+from operators.featurizer import FeaturizerSpec
+from operators.predict import predictions_path
+from operators.schema import ABSTAIN
+from operators.storage import folder_of
+
+
+class PredictImages:
+    """Step: write `predictions/<shard>-<digest>.parquet`, in the order of the shard.
+
+    Columns: id, image (its name), probabilities (list of k floats, null where the image cannot be read), label (int8,
+    the most probable class, ABSTAIN where it cannot), fault (why it cannot, else null).
+    """
+
+    def __init__(
+        self,
+        *,
+        model: str,
+        folder: str,
+        column: str,
+        id_column: str | None,
+        featurizer: FeaturizerSpec,
+        digest: str,
+        threads: int = 1,
+    ) -> None:
+        self._model = LinearModel.load(model)
+        self._folder = folder_of(folder)
+        self._digest = digest
+        self._embedder = Embedder(column=column, id_column=id_column, featurizer=featurizer, threads=threads)
+        check_width(self._model, self._embedder.num_features, featurizer)
+
+    def __call__(self, item: str) -> bytes:
+        """Predict shard `item`, a Shard as JSON; returns JSON {"rows"}.
+
+        Raises:
+            InputError: the shard cannot be read, or the featurizer gave no embeddings.
+        """
+        shard = Shard.from_json(item)
+        table = self._embedder.table(shard)
+        good = table.column("fault").is_null().to_numpy()
+        kept = table.column("embedding").combine_chunks().drop_null().flatten().to_numpy(zero_copy_only=False)
+        found = self._model.predict_embeddings(kept.reshape(int(good.sum()), -1))
+        probabilities: list[list[float] | None] = [None] * len(good)
+        labels = np.full(len(good), ABSTAIN, np.int8)
+        labels[good] = found.argmax(axis=1) if len(found) else ABSTAIN
+        for place, row in zip(np.flatnonzero(good).tolist(), found.tolist(), strict=True):
+            probabilities[place] = row
+        columns = {
+            "id": table.column("id"),
+            "image": table.column("image"),
+            "probabilities": pa.array(probabilities, pa.list_(pa.float32())),
+            "label": pa.array(labels),
+            "fault": table.column("fault"),
+        }
+        commit_table(predictions_path(self._folder, shard.key, self._digest), pa.table(columns))
+        return json.dumps({"rows": table.num_rows}).encode()
+
+    def close(self) -> None:
+        """End the threads."""
+        self._embedder.close()
+
+
+def check_width(model: LinearModel, num_features: int, featurizer: FeaturizerSpec) -> None:
+    """Refuse a featurizer that cannot be the one that the model was distilled from.
+
+    Raises:
+        InputError: its embeddings have another length.
+    """
+    if num_features != model.features.width:
+        raise InputError(
+            f"featurizer {featurizer.use} gives embeddings of {num_features} numbers, and the model was distilled from "
+            f"{model.features.width}; put the weights that it was distilled with in their place"
+        )
