@@ -66,7 +66,7 @@ def save_model(folder: Path, *, width: int = 3) -> LinearModel:
         class_names=("x", "y"),
         weight=rng.normal(size=(width, 2)).astype(np.float32),
         bias=rng.normal(size=2).astype(np.float32),
-        idf=np.ones(width, np.float32),
+        scales=np.ones(width, np.float32),
         extra={"facts": {EMBEDDED_BY: {"use": FIRSTS.use, "options": dict(FIRSTS.options)}}},
     )
     (folder / "model").mkdir()

@@ -72,9 +72,7 @@ def test_a_program_that_abstains_by_the_column_follows_it() -> None:
 
 def test_without_a_value_nothing_is_said() -> None:
     """A column that is empty on all rows has no dependence."""
-    made = figures(
-        crossed([None], np.zeros((1, 3), np.int64), 2), column="c", names=("p",), class_names=("l", "w"), seed=0
-    )
+    made = figures_of(crossed([None], np.zeros((1, 3), np.int64), 2), names=("p",))
     assert (made.rows, made.num_values, made.labels_by_value) == (0, 0, {})
     assert (made.labels.cramers_v, made.labels.follows) == (None, False)
 

@@ -25,7 +25,7 @@ def save(folder: Path, *, width: int | None, featurizer: str | None = None) -> P
         class_names=("a", "b"),
         weight=np.zeros((d, 2), np.float32),
         bias=np.zeros(2, np.float32),
-        idf=np.ones(d, np.float32),
+        scales=np.ones(d, np.float32),
         extra={"facts": facts},
     )
     folder.mkdir()
