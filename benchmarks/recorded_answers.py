@@ -22,8 +22,8 @@ RECORDED = Path(__file__).resolve().parent / "recorded"
 _REPAIR = "An earlier answer to this was turned away."
 """Of engine/synthesis/templates/repair.jinja; a question with it is a repair."""
 
-_DIFFERENT = "An earlier answer came out as a copy"
-"""Of engine/synthesis/templates/focus_different.jinja; a question with it replaces a copy."""
+_ANOTHER = 1003
+"""Variants from here on replace an earlier one; see engine/synthesis/synthesize.py."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +65,7 @@ def from_ledger(path: Path) -> list[Answer]:
         found.append(
             Answer(
                 text=json.loads(answer),
-                again=_REPAIR in prompt.user or _DIFFERENT in prompt.user,
+                again=_REPAIR in prompt.user or request["variant"] >= _ANOTHER,
                 problem=problem,
                 variant=request["variant"],
                 prompt=prompt.digest,
