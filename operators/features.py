@@ -16,7 +16,7 @@ import scipy.sparse as sp
 
 from operators.errors import InputError
 from operators.ngrams import Ngrams
-from operators.schema import Counts, Floats
+from operators.schema import Counts
 
 Sparse = Any
 """A scipy.sparse.csr_matrix; scipy has no types of its own."""
@@ -111,25 +111,6 @@ class Featurizer:
 def document_frequencies(features: Sparse) -> Counts:
     """Count the rows in which each feature occurs; (d,), adds up over blocks."""
     return np.bincount(features.indices, minlength=features.shape[1]).astype(np.int64)
-
-
-def inverse_document_frequencies(frequencies: Counts, *, num_rows: int) -> Floats:
-    """Weigh features by rarity, smoothed as if one more row held every feature.
-
-    A feature of every row weighs 1, so that embeddings stay as they are.
-
-    Args:
-        frequencies: (d,) rows in which each occurs.
-        num_rows: n, at least as large as each of them.
-
-    Returns:
-        (d,) at least 1.
-
-    Example:
-        >>> inverse_document_frequencies(np.array([3, 0]), num_rows=3).round(2)
-        array([1.  , 2.39])
-    """
-    return np.asarray(np.log((1.0 + num_rows) / (1.0 + frequencies)) + 1.0)
 
 
 def weighted(features: Sparse, weights: npt.NDArray[Any]) -> Sparse:

@@ -21,7 +21,7 @@ from engine.distillation.rows import Rows, joined, read_rows
 from engine.distillation.safety import Setting, Tried, best_of, class_shares, settings
 from engine.distillation.self_training import SelfTraining, learn_from_uncovered
 from operators.end_model import scores_of
-from operators.features import Sparse, document_frequencies, inverse_document_frequencies, weighted
+from operators.features import Sparse, document_frequencies, weighted
 from operators.schema import Floats
 from operators.storage import Folder
 
@@ -65,7 +65,7 @@ class Trained:
         progress: where training ended, with what every setting came to.
         weights: (d + 1, k) chosen, the bias last.
         chosen: as held-out rows see them.
-        scales: (d,) weights of the features by rarity, 0 for those that do not count.
+        scales: (d,) 1 for the features that count, 0 for the others.
         num_train: rows trained on, of all workers.
         num_heldout: rows held out, of all workers.
         soft_shares: (k,) mean soft label of all rows.
@@ -109,10 +109,10 @@ def do_job(
     told = group.total(np.concatenate([[rows.num_rows, heldout.num_rows], sums, counts.astype(np.float64)]))
     num_train, num_heldout = int(told[0]), int(told[1])
     frequencies = told[2 + job.num_classes :].astype(np.int64)
-    # What stands in a single row tells nothing of others, and takes its part of a row's length.
+    # Weighing by rarity made every model worse by held-out soft labels: a text is brought to one length, and rare words
+    # leave those that tell less of it. What stands in a single row is left out altogether.
     least = 1 if num_train + num_heldout < _FEW_ROWS else 2
-    rarity = inverse_document_frequencies(frequencies, num_rows=num_train + num_heldout)
-    scales = np.where(frequencies >= least, rarity, 0.0)
+    scales = (frequencies >= least).astype(np.float64)
     shares = told[2 : 2 + job.num_classes] / max(1, num_train + num_heldout)
     # Hashing leaves most buckets of a small corpus empty: their weights stay zero, and steps need not carry them.
     used = np.flatnonzero(scales)

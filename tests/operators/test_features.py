@@ -12,7 +12,6 @@ from operators.features import (
     FeatureSpec,
     Featurizer,
     document_frequencies,
-    inverse_document_frequencies,
     weighted,
 )
 from operators.ngrams import NUM_LOOKS
@@ -67,14 +66,6 @@ def test_frequencies_add_up_over_blocks() -> None:
     blocks = [features[:2], features[2:]]  # type: ignore[index]
     total = sum(document_frequencies(block) for block in blocks)
     assert np.array_equal(total, document_frequencies(features))
-
-
-def test_what_every_row_has_weighs_one() -> None:
-    """Features that all rows have are left as they are, so that embeddings are not reweighted."""
-    idf = inverse_document_frequencies(np.array([4, 1, 0]), num_rows=4)
-    assert idf[0] == 1
-    assert idf[1] == pytest.approx(np.log(5 / 2) + 1)
-    assert idf[2] > idf[1]
 
 
 def test_weighing_keeps_rows_at_length_one() -> None:
