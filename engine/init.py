@@ -182,7 +182,7 @@ def _default(path: str) -> str:
     *sections, last = path.split(".")
     field = (_section(sections[0]) if sections else LabelingTask).model_fields[last]
     # The name of the language model alone has no default; what stands there is an example.
-    return "gpt-5-mini" if field.is_required() else _quoted(field.default)
+    return "gpt-5-mini" if field.is_required() else _quoted(field.get_default(call_default_factory=True))
 
 
 def _section(name: str) -> type[BaseModel]:
