@@ -17,6 +17,7 @@ from engine.storage import for_workers, keep_only
 from engine.store import digest_of
 from engine.task import LabelingTask
 from operators.featurize import FeaturizeShard, features_path
+from operators.models import model_files
 from operators.predict import PredictShard, predictions_path
 from operators.storage import names_in
 
@@ -49,7 +50,7 @@ def distill(ctx: Context, corpus: Corpus, labels: str) -> Distilled:
     model = ctx.run.path / "model"
     spec = task.end_model
     width = ctx.run.noted("embedding_width") if task.modality == "image" else None
-    settings = feature_spec(spec, embedding_width=width)
+    settings = feature_spec(spec, embedding_width=width, columns=tuple(task.columns.fields))
     features = digest_of("features", 2, labels, text_key(task), settings.to_json(), spec.self_training)
     facts = {"task": task.name, "instruction": task.instruction}
     knobs = {f"`end_model.{key}`": value for key, value in spec.model_dump().items()}
@@ -137,7 +138,7 @@ def predict(ctx: Context, corpus: Corpus, model: Distilled) -> str:
     if ctx.reuse(inputs, complete=not missing) is not None:
         return name
     args = {
-        "model": for_workers(ctx.run, model.folder, digest=model.digest, names=MODEL_FILES),
+        "model": for_workers(ctx.run, model.folder, digest=model.digest, names=model_files(model.folder)),
         "folder": str(ctx.run.shards),
         "text": distilled_from(ctx.task),
         "id_column": ctx.task.columns.id,

@@ -14,13 +14,16 @@ from engine.storage import for_workers, keep_only, place_shards
 from engine.store import RunDirectory, digest_of
 from engine.task_parts import ShardSpec
 from operators.corpus.plan import plan_shards
+from operators.corpus.records import Fields, columns_of
+from operators.end_model import read_config
+from operators.errors import InputError
+from operators.features import FeatureSpec
+from operators.models import model_files
 from operators.predict import PredictShard, predictions_path
 from operators.storage import names_in
 
 _PATIENCE_S = 300.0
 """Without a shard for so long, something is stuck."""
-
-_MODEL_FILES = ("config.json", "model.safetensors")
 
 
 def predict_files(
@@ -41,7 +44,8 @@ def predict_files(
         InputError: the corpus cannot be read.
     """
     bounds = ShardSpec()
-    columns = [text] if id_column is None else [text, id_column]
+    read = _read_from(model, text)
+    columns = [*columns_of(read), *([] if id_column is None else [id_column])]
     shards = plan_shards(data, max_rows=bounds.max_rows, max_bytes=bounds.max_bytes, columns=columns)
     model_digest = _digest_of_model(model)
     name = digest_of("predictions", 1, model_digest, text, id_column)
@@ -57,9 +61,9 @@ def predict_files(
         missing = [s.to_json() for s, path in zip(shards, paths, strict=True) if path.name not in present]
         if missing:
             args = {
-                "model": for_workers(run, model, digest=model_digest, names=_MODEL_FILES),
+                "model": for_workers(run, model, digest=model_digest, names=model_files(model)),
                 "folder": str(run.shards),
-                "text": text,
+                "text": read,
                 "id_column": id_column,
                 "digest": name,
             }
@@ -78,11 +82,21 @@ def predict_files(
     }
 
 
+def _read_from(model: Path, text: str) -> str | Fields:
+    """Return where a row's text comes from: the column that is named, or the columns that the model knows."""
+    try:
+        features = FeatureSpec.from_json(read_config(model)["features"])
+    except InputError as error:
+        raise ConfigError(str(error)) from error
+    return Fields(columns=features.columns, as_json=True) if features.columns else text
+
+
 def _digest_of_model(model: Path) -> str:
     digest = hashlib.sha256()
-    for name in _MODEL_FILES:
-        path = model / name
-        if not path.is_file():
-            raise ConfigError(f"{model}: no distilled model, {name} is missing; a run writes one to its folder `model`")
-        digest.update(path.read_bytes())
+    try:
+        names = model_files(model)
+    except InputError as error:
+        raise ConfigError(str(error)) from error
+    for name in names:
+        digest.update((model / name).read_bytes())
     return digest.hexdigest()
