@@ -87,7 +87,7 @@ def token_files(encoder: Path, folder: Path, *, num_rows: int = 320) -> list[Pat
 
 def tuned(encoder: Path, files: list[Path], out: Path, **options: Any) -> Distillation:
     """Fine-tune with settings for a tiny encoder."""
-    given = {"head": "fine_tune", "features": "encoder", "encoder": str(encoder), "max_tokens": 16, "epochs": 6}
+    given = {"head": "fine_tune", "features": "encoder", "encoder": str(encoder), "max_tokens": 16, "epochs": 10}
     spec = EndModelSpec(**given | {"learning_rate": 3e-3, "batch_size": 16} | options)
     return distill(files, spec=spec, class_names=("bad", "good"), seed=1, out=out, facts={"task": "films"})
 
