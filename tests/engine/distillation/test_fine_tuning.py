@@ -40,11 +40,14 @@ def encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Write a BERT of two small layers with random weights and a vocabulary of a few words."""
     ensure_torchvision()
     import torch
-    from transformers import BertConfig, BertModel, BertTokenizerFast
+    from tokenizers import Tokenizer
+    from tokenizers.models import WordLevel
+    from tokenizers.pre_tokenizers import Whitespace
+    from tokenizers.processors import BertProcessing
+    from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
     folder = tmp_path_factory.mktemp("encoder")
     words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS[0], *WORDS[1], *OTHER]
-    (folder / "vocab.txt").write_text("\n".join(words))
     torch.manual_seed(0)
     config = BertConfig(
         vocab_size=len(words),
@@ -57,7 +60,11 @@ def encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         initializer_range=0.2,
     )
     BertModel(config).save_pretrained(folder)
-    BertTokenizerFast(vocab_file=str(folder / "vocab.txt")).save_pretrained(folder)
+    vocabulary = {word: place for place, word in enumerate(words)}
+    tokenizer = Tokenizer(WordLevel(vocabulary, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = Whitespace()
+    tokenizer.post_processor = BertProcessing(("[SEP]", vocabulary["[SEP]"]), ("[CLS]", vocabulary["[CLS]"]))
+    PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token="[PAD]", unk_token="[UNK]").save_pretrained(folder)
     return folder
 
 
