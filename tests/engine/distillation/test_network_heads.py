@@ -106,7 +106,7 @@ def test_parts_of_a_step_add_up_to_it(feature_files: Files, tmp_path: Path) -> N
 def test_a_lost_class_is_noticed_and_mended(feature_files: Files, tmp_path: Path) -> None:
     """Where all that the task allows loses a class, a safer setting is trained, taken and told."""
     files = feature_files(num_rows=800, share=0.1, noise=0.0)
-    done = _distill(files, tmp_path / "model", regularization=(3.0,))
+    done = _distill(files, tmp_path / "model", regularization=(3.0,), epochs=EndModelSpec().passes)
     assert done.setting
     assert "hardly ever predicts good" in " ".join(done.warnings)
     assert EndModel.load(tmp_path / "model").predict(TEXTS).tolist() == [1, 0, 1, 0]
