@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import io
 import logging
-import time
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -90,15 +89,6 @@ class Trainer:
             self._round(number, penalty, progress, on_round)
             progress.rounds, progress.passes, progress.optimizer = number + 1, 0, b""
             on_round(progress)
-
-    def seconds_a_pass(self, passes: int) -> float:
-        """Take a first pass and so many more; returns the median seconds of those, for measurements."""
-        optimizer = self._optimizer(0.0)
-        times = [time.perf_counter()]
-        for done in range(passes + 1):
-            self._pass(optimizer, 0, done)
-            times.append(time.perf_counter())
-        return float(np.median(np.diff(times)[1:]))
 
     def _round(
         self, number: int, penalty: float, progress: NetworkProgress, on_round: Callable[[NetworkProgress], None]
