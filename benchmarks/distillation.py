@@ -38,8 +38,9 @@ from engine.label_model import methods
 from engine.metrics import figures
 from engine.task_end_model import EndModelSpec
 from operators.confusion import Confusion
-from operators.end_model import LinearModel
+from operators.end_model import FeatureModel
 from operators.features import Featurizer, Sparse
+from operators.models import load_model
 from operators.moments import Moments
 from operators.patterns import Patterns
 from operators.posterior import hard_labels, soft_labels
@@ -178,7 +179,8 @@ def trained(
         pq.write_table(table, path)
         names = [str(y) for y in range(k)]
         done = distill([path], spec=spec, class_names=names, seed=0, out=Path(folder) / "model", facts={})
-        model = LinearModel.load(Path(folder) / "model")
+        model = load_model(Path(folder) / "model")
+        assert isinstance(model, FeatureModel), "a fine-tuned encoder reads texts, and has no features to score"
         return model.probabilities(matrix[np.flatnonzero(test)]), done.to_json()
 
 

@@ -105,6 +105,10 @@ class LabelingTask(TaskModel):
 
     def _check_fields(self) -> None:
         columns = self.columns
+        if self.end_model.features == "columns" and self.modality != "record":
+            raise ValueError(
+                f"`end_model.features: columns` goes with `modality: record`, got `modality: {self.modality}`"
+            )
         if (self.modality == "record") != bool(columns.fields):
             raise ValueError(
                 "`modality: record` and `columns.fields`, the columns that programs are given, go together; got "

@@ -13,6 +13,9 @@ class EndModelSpec(TaskModel):
     """The model distilled from the soft labels.
 
     Attributes:
+        head: `linear` is a logistic regression over the features, `mlp` has a hidden layer between; `fine_tune` trains
+            the encoder itself.
+        features: `columns` is for records: numbers as numbers, values as they are.
         encoder: for `features: encoder`, a transformers folder or hub name.
         num_features_log2: n-grams are hashed into 2 to this many buckets.
         max_char_ngram: above 0, characters within words are hashed too, in threes up to so many in a row.
@@ -22,14 +25,21 @@ class EndModelSpec(TaskModel):
         confidence_weight: above 0, rows with an unsure soft label weigh less: their certainty to this power.
         balance_classes: whether rows are weighed so that every class counts the same.
         self_training: whether rows without a vote are learned from in a second pass, where the model is sure of them
-            and held-out rows do not suffer.
-        epochs: passes over the rows at most, for each regularization.
-        regularization: L2 weights to choose from, on held-out soft labels, relative to the mean loss of a row.
+            and held-out rows do not suffer; for the linear head.
+        hidden_units: of `mlp`.
+        max_tokens: where `fine_tune` cuts a text.
+        learning_rate: of `mlp` and `fine_tune`; .003 and .00005 unless given.
+        batch_size: rows a step of `mlp` and `fine_tune`, of all workers together; 64 and 32 unless given.
+        accumulate: parts that the rows of a step are computed in, where a device lacks the memory for all at once.
+        epochs: passes over the rows at most, for each regularization; 40 unless given, and 4 for `fine_tune`.
+        regularization: L2 weights to choose from, on held-out soft labels, relative to the mean loss of a row; of
+            `linear` and `mlp`.
         trainer: `auto` trains in this process when the features fit there, and with Ray Train otherwise.
         num_workers: of Ray Train; above 1, `auto` means Ray Train.
     """
 
-    features: Literal["hashed_ngrams", "encoder"] = "hashed_ngrams"
+    head: Literal["linear", "mlp", "fine_tune"] = "linear"
+    features: Literal["hashed_ngrams", "encoder", "columns"] = "hashed_ngrams"
     encoder: str | None = None
     num_features_log2: Annotated[int, Field(ge=10, le=24)] = 18
     max_ngram: Annotated[int, Field(ge=1, le=3)] = 2
@@ -40,7 +50,12 @@ class EndModelSpec(TaskModel):
     confidence_weight: Annotated[float, Field(ge=0, le=10)] = 0.0
     balance_classes: bool = False
     self_training: bool = False
-    epochs: Annotated[int, Field(ge=1)] = 40
+    hidden_units: Annotated[int, Field(ge=1, le=4096)] = 64
+    max_tokens: Annotated[int, Field(ge=8, le=8192)] = 256
+    learning_rate: Annotated[float, Field(gt=0, le=1)] | None = None
+    batch_size: Annotated[int, Field(ge=1)] | None = None
+    accumulate: Annotated[int, Field(ge=1)] = 1
+    epochs: Annotated[int, Field(ge=1)] | None = None
     regularization: Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(min_length=1)] = (
         1e-2,
         1e-3,
@@ -58,4 +73,15 @@ class EndModelSpec(TaskModel):
     def _encoder_named(self) -> EndModelSpec:
         if (self.features == "encoder") != (self.encoder is not None):
             raise ValueError("`features: encoder` and `encoder: <folder or hub name>` go together")
+        if self.head == "fine_tune" and self.encoder is None:
+            raise ValueError(
+                "`head: fine_tune` trains an encoder: add `features: encoder` and `encoder: <folder or hub name>`"
+            )
+        if self.self_training and self.head != "linear":
+            raise ValueError(f"`self_training` is for `head: linear`, got `head: {self.head}`; leave one of them out")
         return self
+
+    @property
+    def passes(self) -> int:
+        """Passes over the rows at most, for each regularization."""
+        return self.epochs or (4 if self.head == "fine_tune" else 40)

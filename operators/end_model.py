@@ -1,4 +1,4 @@
-"""The distilled model at work: a linear classifier over features, read from a folder.
+"""The distilled model at work: a classifier over features, linear unless told, read from a folder.
 
 What workers need to predict. Training it is `engine.distillation`.
 """
@@ -6,11 +6,12 @@ What workers need to predict. Training it is `engine.distillation`.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -29,33 +30,37 @@ CONFIG, WEIGHTS = "config.json", "model.safetensors"
 EMBEDDED_BY = "featurizer"
 """Key of the facts that says what made the embeddings: {"use", "options"}."""
 
-_KEYS = ("format", "kind", "features", "class_names", "temperature")
+CONFIG_KEYS = ("format", "kind", "features", "class_names", "temperature")
+NESTED = "alchemist"
+"""Key of our config in a config.json of transformers."""
+
 _BATCH = 4096
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class LinearModel:
-    """A multinomial logistic regression over weighted features.
+class FeatureModel:
+    """What every classifier over weighted features has in common; `LinearModel` is one.
 
     Attributes:
         features: how a text becomes features.
         class_names: k names.
-        weight: (d, k) float32.
-        bias: (k,) float32.
         scales: (d,) float32, what features are multiplied by before the row is brought to length 1.
         temperature: what scores are divided by, so that probabilities mean what they say on held-out rows.
+        extra: JSON values that are kept in the model's config.
     """
+
+    kind: ClassVar[str]
+    tensor_names: ClassVar[tuple[str, ...]]
 
     features: FeatureSpec
     class_names: tuple[str, ...]
-    weight: npt.NDArray[np.float32]
-    bias: npt.NDArray[np.float32]
     scales: npt.NDArray[np.float32]
     temperature: float = 1.0
     extra: dict[str, Any] = field(default_factory=dict)
 
     @cached_property
-    def _featurizer(self) -> Featurizer:
+    def featurizer(self) -> Featurizer:
+        """What turns texts into features; loaded when first asked for."""
         return Featurizer(self.features)
 
     def predict_proba(self, texts: Sequence[str | None]) -> Floats:
@@ -63,15 +68,14 @@ class LinearModel:
         out = np.empty((len(texts), len(self.class_names)))
         # In batches, so that the features of a long list never stand in memory at once.
         for start in range(0, len(texts), _BATCH):
-            features = self._featurizer.transform(texts[start : start + _BATCH])
+            features = self.featurizer.transform(texts[start : start + _BATCH])
             out[start : start + _BATCH] = self.probabilities(features)
         return out
 
     @property
     def embedded_by(self) -> FeaturizerSpec | None:
         """What made the embeddings that the model was distilled from; None where it reads texts."""
-        found = self.extra.get("facts", {}).get(EMBEDDED_BY)
-        return None if found is None else FeaturizerSpec(use=found["use"], options=found["options"])
+        return embedded_by(self.extra)
 
     def predict_embeddings(self, embeddings: npt.NDArray[Any]) -> Floats:
         """Return the probability of each class of (n, d) embeddings; (n, k)."""
@@ -85,7 +89,11 @@ class LinearModel:
 
     def probabilities(self, features: Sparse) -> Floats:
         """Return the probability of each class for rows that are featurized by `features`; (n, k)."""
-        return softmax((weighted(features, self.scales) @ self.weight + self.bias) / self.temperature)
+        return softmax(self.scores(weighted(features, self.scales)) / self.temperature)
+
+    def scores(self, features: Sparse) -> npt.NDArray[np.float32]:
+        """Score (n, d) weighted features; (n, k), before the temperature."""
+        raise NotImplementedError
 
     def save(self, folder: Path) -> None:
         """Write config.json and model.safetensors into an existing folder."""
@@ -93,7 +101,7 @@ class LinearModel:
 
         config = {
             "format": FORMAT,
-            "kind": "linear",
+            "kind": self.kind,
             "features": self.features.to_json(),
             "class_names": list(self.class_names),
             "temperature": self.temperature,
@@ -101,45 +109,94 @@ class LinearModel:
         }
         text = json.dumps(config, indent=2, allow_nan=False) + "\n"
         (folder / CONFIG).write_text(text, encoding="utf-8")
-        tensors = {"weight": self.weight, "bias": self.bias, "scales": self.scales}
         # Written by us rather than by safetensors, whose error for a full disk says less.
-        data = save({name: np.ascontiguousarray(value, np.float32) for name, value in tensors.items()})
+        data = save({name: np.ascontiguousarray(getattr(self, name)) for name in self.tensor_names})
         (folder / WEIGHTS).write_bytes(data)
 
     @classmethod
-    def load(cls, folder: str | Folder) -> LinearModel:
+    def load(cls, folder: str | Folder) -> Self:
         """Read what `save` wrote.
 
         Raises:
-            InputError: there is no distilled model in `folder`, it is damaged, or it is of another version.
+            InputError: there is no model of this kind in `folder`, it is damaged, or it is of another version.
         """
         from safetensors import SafetensorError
         from safetensors.numpy import load, load_file
 
         folder = folder_of(folder) if isinstance(folder, str) else folder
-        try:
-            config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
-            found = config.get("format")
-            if found != FORMAT:
-                raise InputError(f"{folder}: a model of format {found}, expected {FORMAT}; distill it again")
+        config = read_config(folder)
+        if config["kind"] != cls.kind:
+            raise InputError(f"{folder}: a model of kind {config['kind']!r}, expected {cls.kind!r}")
+        with readable(folder, SafetensorError):
             weights = folder / WEIGHTS
             tensors = load_file(weights) if isinstance(weights, Path) else load(weights.read_bytes())
             return cls(
                 features=FeatureSpec.from_json(config["features"]),
                 class_names=tuple(config["class_names"]),
-                weight=tensors["weight"],
-                bias=tensors["bias"],
-                scales=tensors["scales"],
                 temperature=float(config["temperature"]),
-                extra={key: value for key, value in config.items() if key not in _KEYS},
+                extra={key: value for key, value in config.items() if key not in CONFIG_KEYS},
+                **{name: tensors[name] for name in cls.tensor_names},
             )
-        except FileNotFoundError as error:
-            raise InputError(
-                f"{folder}: no distilled model here, {Path(error.filename or WEIGHTS).name} is missing; "
-                "name the `model` folder of a run"
-            ) from error
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, SafetensorError) as error:
-            raise InputError(f"{folder}: the model cannot be read: {error!r}; distill it again") from error
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class LinearModel(FeatureModel):
+    """A multinomial logistic regression over weighted features.
+
+    Attributes:
+        weight: (d, k) float32.
+        bias: (k,) float32.
+    """
+
+    kind: ClassVar[str] = "linear"
+    tensor_names: ClassVar[tuple[str, ...]] = ("weight", "bias", "scales")
+
+    weight: npt.NDArray[np.float32]
+    bias: npt.NDArray[np.float32]
+
+    def scores(self, features: Sparse) -> npt.NDArray[np.float32]:
+        """Score (n, d) weighted features; (n, k)."""
+        return np.asarray(features @ self.weight + self.bias)
+
+
+def read_config(folder: Folder) -> dict[str, Any]:
+    """Read the config of a model folder.
+
+    A fine-tuned encoder's config.json belongs to transformers and holds ours under one key.
+
+    Raises:
+        InputError: there is none, or it is of another version.
+    """
+    with readable(folder):
+        whole = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+        config: dict[str, Any] = whole.get(NESTED, whole)
+        found = config.get("format")
+        if found != FORMAT:
+            raise InputError(f"{folder}: a model of format {found}, expected {FORMAT}; distill it again")
+        if not isinstance(config["kind"], str):
+            raise TypeError(f"its kind is {config['kind']!r}")
+        return config
+
+
+def embedded_by(config: Mapping[str, Any]) -> FeaturizerSpec | None:
+    """Return what made the embeddings that a model of this config was distilled from; None where it reads texts."""
+    found = config.get("facts", {}).get(EMBEDDED_BY)
+    return None if found is None else FeaturizerSpec(use=found["use"], options=found["options"])
+
+
+@contextmanager
+def readable(folder: Folder, *more: type[Exception]) -> Iterator[None]:
+    """Turn what can go wrong in reading a model folder into an InputError; `more` are errors of other libraries."""
+    known: tuple[type[Exception], ...] = (OSError, ValueError, KeyError, TypeError, AttributeError, *more)
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise InputError(
+            f"{folder}: no distilled model here, {Path(error.filename or WEIGHTS).name} is missing; "
+            "name the `model` folder of a run"
+        ) from error
+    except known as error:
+        raise InputError(f"{folder}: the model cannot be read: {error!r}; distill it again") from error
 
 
 def softmax(scores: npt.NDArray[Any]) -> Floats:

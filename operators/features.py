@@ -1,4 +1,4 @@
-"""Features of texts for the distilled model: hashed n-grams, or the embedding of a frozen encoder.
+"""Features for the distilled model: hashed n-grams, embeddings, tokens, or columns of a table.
 
 Hashing needs no vocabulary, so that shards are featurized apart and a text gets the same features in any process.
 """
@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
+from operators.columns import Columns
 from operators.errors import InputError
 from operators.ngrams import Ngrams
 from operators.schema import Counts
@@ -27,40 +28,53 @@ class FeatureSpec:
     """How a text becomes features.
 
     Attributes:
-        kind: words and their sequences hashed into buckets, an encoder's embedding, or an embedding that was made
-            before and stands in the place of the text (float16 as base64).
-        encoder: folder or hub name of the encoder.
+        kind: words and their sequences hashed into buckets, an encoder's embedding, an embedding that was made
+            before and stands in the place of the text (float16 as base64), the tokens of an encoder, or columns of a
+            table, whose rows stand in the place of the text as JSON.
+        encoder: folder or hub name of the encoder, for an embedding or tokens.
         num_features_log2: 2 to this many buckets.
         max_ngram: longest sequence of words.
         width: of embeddings that were made before; None for the other kinds.
         max_char_ngram: longest sequence of characters within a word, 0 for none.
+        max_tokens: where a text is cut, for kind tokens; None for the other kinds.
+        columns: of the table, for kind columns; what reads a corpus asks for them.
     """
 
-    kind: Literal["hashed_ngrams", "encoder", "embedding"] = "hashed_ngrams"
+    kind: Literal["hashed_ngrams", "encoder", "embedding", "tokens", "columns"] = "hashed_ngrams"
     encoder: str | None = None
     num_features_log2: int = 18
     max_ngram: int = 2
     width: int | None = None
     max_char_ngram: int = 0
+    max_tokens: int | None = None
+    columns: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if (self.kind == "embedding") != (self.width is not None):
             raise ValueError(f"a width goes with kind 'embedding' alone, got {self.kind!r} and {self.width!r}")
-        if (self.kind == "encoder") != (self.encoder is not None):
-            raise ValueError(f"an encoder is named for kind 'encoder' alone, got {self.kind!r} and {self.encoder!r}")
+        if (self.kind in ("encoder", "tokens")) != (self.encoder is not None):
+            raise ValueError(
+                f"an encoder is named for kinds 'encoder' and 'tokens' alone, got {self.kind!r} and {self.encoder!r}"
+            )
+        if (self.kind == "tokens") != (self.max_tokens is not None):
+            raise ValueError(f"max_tokens goes with kind 'tokens' alone, got {self.kind!r} and {self.max_tokens!r}")
+        if (self.kind == "columns") != bool(self.columns):
+            raise ValueError(f"columns are named for kind 'columns' alone, got {self.kind!r} and {self.columns!r}")
 
     def to_json(self) -> dict[str, Any]:
-        """Write as JSON values; the width where there is one, as texts never had any."""
-        return {name: value for name, value in asdict(self).items() if name != "width" or value is not None}
+        """Write as JSON values; what belongs to one kind alone where there is one."""
+        own = {"width": self.width, "max_tokens": self.max_tokens, "columns": list(self.columns) or None}
+        return {name: value for name, value in (asdict(self) | own).items() if name not in own or value is not None}
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> FeatureSpec:
         """Read what `to_json` made of one."""
-        return cls(**content)
+        told: dict[str, Any] = dict(content) | {"columns": tuple(content.get("columns", ()))}
+        return cls(**told)
 
 
 class Featurizer:
-    """Turns texts into rows of features, each of length 1 (or 0 where a text has no words).
+    """Turns texts into rows of features, each of length 1 (or 0 where a text has no words); tokens stay as they are.
 
     Attributes:
         num_features: d.
@@ -77,13 +91,24 @@ class Featurizer:
             InputError: the encoder cannot be loaded.
         """
         self._transform: Callable[[Sequence[str]], Sparse]
-        if spec.encoder is not None:
+        self._are_tokens = spec.max_tokens is not None
+        if spec.encoder is not None and spec.max_tokens is not None:
+            from operators.tokens import Tokens
+
+            tokens = Tokens(spec.encoder, max_tokens=spec.max_tokens)
+            self.num_features = tokens.num_features
+            self._transform = tokens.transform
+        elif spec.encoder is not None:
             # Imported here: torch and transformers take seconds, and n-grams need neither.
             from operators.encoder import Encoder
 
             encoder = Encoder(spec.encoder)
             self.num_features = encoder.num_features
             self._transform = lambda texts: sp.csr_matrix(encoder.encode(texts))
+        elif spec.columns:
+            columns = Columns(num_buckets=2**spec.num_features_log2)
+            self.num_features = columns.num_features
+            self._transform = columns.transform
         elif spec.width is not None:
             self.num_features = spec.width
             self._transform = lambda rows: sp.csr_matrix(_embeddings(rows, self.num_features))
@@ -105,7 +130,8 @@ class Featurizer:
         """
         if not texts:
             return sp.csr_matrix((0, self.num_features), dtype=np.float32)
-        return unit_rows(self._transform([text or "" for text in texts]))
+        found = self._transform([text or "" for text in texts])
+        return found if self._are_tokens else unit_rows(found)
 
 
 def document_frequencies(features: Sparse) -> Counts:

@@ -10,8 +10,8 @@ from operators.commit import commit_table
 from operators.corpus.plan import Shard
 from operators.corpus.read import read_shard
 from operators.corpus.records import Fields
-from operators.end_model import LinearModel
 from operators.label import list_column
+from operators.models import load_model
 from operators.storage import Folder, folder_of
 
 
@@ -22,7 +22,7 @@ class PredictShard:
     """
 
     def __init__(self, *, model: str, folder: str, text: str | Fields, id_column: str | None, digest: str) -> None:
-        self._model = LinearModel.load(model)
+        self._model = load_model(model)
         self._folder = folder_of(folder)
         self._text = text
         self._id = id_column

@@ -10,9 +10,10 @@ import pyarrow as pa
 from operators.commit import commit_table
 from operators.corpus.plan import Shard
 from operators.embed import Embedder
-from operators.end_model import LinearModel
+from operators.end_model import FeatureModel
 from operators.errors import InputError
 from operators.featurizer import FeaturizerSpec
+from operators.models import load_model
 from operators.predict import predictions_path
 from operators.schema import ABSTAIN
 from operators.storage import folder_of
@@ -36,7 +37,10 @@ class PredictImages:
         digest: str,
         threads: int = 1,
     ) -> None:
-        self._model = LinearModel.load(model)
+        loaded = load_model(model)
+        if not isinstance(loaded, FeatureModel):
+            raise InputError(f"{model}: reads texts, expected a model of embeddings of images; give it texts")
+        self._model = loaded
         self._folder = folder_of(folder)
         self._digest = digest
         self._embedder = Embedder(column=column, id_column=id_column, featurizer=featurizer, threads=threads)
@@ -73,7 +77,7 @@ class PredictImages:
         self._embedder.close()
 
 
-def check_width(model: LinearModel, num_features: int, featurizer: FeaturizerSpec) -> None:
+def check_width(model: FeatureModel, num_features: int, featurizer: FeaturizerSpec) -> None:
     """Refuse a featurizer that cannot be the one that the model was distilled from.
 
     Raises:

@@ -1,4 +1,4 @@
-"""The commands around a run: before it (`init`, `plan`, `doctor`) and after it (`predict`)."""
+"""The commands around a run: before it (`init`, `plan`, `doctor`) and after it (`predict`, `onnx`)."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from engine.cli.options import (
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    for command in (init, plan, predict, doctor):
+    for command in (init, plan, predict, onnx, doctor):
         app.command()(command)
 
 
@@ -136,6 +136,21 @@ def predict(
     sys.stdout.write(
         f"{done['rows']} rows labeled{unread}, {done['reused']} shards were there already: {done['out']}\n"
     )
+    return 0
+
+
+def onnx(
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="The folder of a distilled model.")],
+    out: Annotated[Path, typer.Option("--out", help="The file to write.")] = Path("model.onnx"),
+    as_json: AsJson = False,
+) -> int:
+    """Write a distilled model as an ONNX graph, checked against its own predictions; needs the extra `onnx`."""
+    from engine.distillation.end_model import EndModel
+
+    EndModel.load(model).to_onnx(out)
+    if as_json:
+        return print_json({"out": str(out)})
+    sys.stdout.write(f"{out}: docs/distillation.md says what goes in and what comes out\n")
     return 0
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import shutil
 import uuid
-from dataclasses import asdict
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,40 +13,61 @@ import numpy as np
 
 from engine.distillation.card import model_card
 from engine.distillation.job import Trained
+from engine.distillation.network_spec import NetworkTrained
 from engine.distillation.outcome import Distillation
 from operators.commit import flush, no_room_named
 from operators.end_model import LinearModel
 from operators.features import FeatureSpec
+from operators.mlp import MlpModel
 
 
 def commit(
     done: Distillation, trained: Trained, *, features: FeatureSpec, class_names: tuple[str, ...], extra: dict[str, Any]
 ) -> None:
     """Write the model's folder whole: weights, config and card; one that is there is replaced."""
-    weights = trained.weights.astype(np.float32)
     training = {k: v for k, v in done.to_json().items() if k not in ("folder", "candidates", "seconds", "temperature")}
-    model = LinearModel(
+    save = partial(
+        _save,
+        trained=trained,
         features=features,
         class_names=class_names,
-        weight=weights[:-1],
-        bias=weights[-1],
-        scales=trained.scales.astype(np.float32),
-        temperature=trained.temperature,
         extra={"training": training, "facts": extra},
     )
+    card = model_card(done, features=features.to_json(), facts=extra)
     with no_room_named(done.folder):
-        _put(model, done, facts=extra)
+        _put(save, done.folder, card=card)
 
 
-def _put(model: LinearModel, done: Distillation, *, facts: dict[str, Any]) -> None:
-    place = done.folder
+def _save(
+    folder: Path, *, trained: Trained, features: FeatureSpec, class_names: tuple[str, ...], extra: dict[str, Any]
+) -> None:
+    told: dict[str, Any] = {
+        "features": features,
+        "class_names": class_names,
+        "temperature": trained.temperature,
+        "extra": extra,
+    }
+    scales = trained.scales.astype(np.float32)
+    if not isinstance(trained, NetworkTrained):
+        weights = trained.weights.astype(np.float32)
+        LinearModel(weight=weights[:-1], bias=weights[-1], scales=scales, **told).save(folder)
+    elif features.kind == "tokens":
+        # Imported here: transformers takes seconds, and the other heads do without.
+        from operators.fine_tuned import save
+
+        save(folder, trained.tensors, **told)
+    else:
+        MlpModel(used=trained.used, scales=scales, **(trained.tensors | told)).save(folder)
+
+
+def _put(save: Callable[[Path], None], place: Path, *, card: str) -> None:
     place.parent.mkdir(parents=True, exist_ok=True)
     for stale in place.parent.glob(f"{place.name}.tmp-*"):
         shutil.rmtree(stale)
     attempt, old = _beside(place, "new"), _beside(place, "old")
     attempt.mkdir()
-    model.save(attempt)
-    (attempt / "README.md").write_text(model_card(done, features=asdict(model.features), facts=facts), encoding="utf-8")
+    save(attempt)
+    (attempt / "README.md").write_text(card, encoding="utf-8")
     for path in (*attempt.iterdir(), attempt):
         flush(path)
     if place.exists():

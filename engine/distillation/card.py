@@ -10,13 +10,24 @@ from operators.end_model import EMBEDDED_BY
 if TYPE_CHECKING:
     from engine.distillation.outcome import Distillation
 
+_HEADS = {
+    "linear": "A multinomial logistic regression",
+    "mlp": "A perceptron with one hidden layer",
+    "fine_tune": "A fine-tuned encoder with a layer for the classes",
+}
+_AS_TRANSFORMERS = (
+    "`AutoModelForSequenceClassification.from_pretrained` and `AutoTokenizer.from_pretrained` read the folder too;",
+    "their scores are to be divided by the temperature below before the softmax.",
+    "",
+)
+
 
 def model_card(done: Distillation, *, features: Mapping[str, Any], facts: Mapping[str, Any]) -> str:
     """Write the card as Markdown."""
     lines = [
         f"# Distilled model: {facts.get('task', 'labels')}",
         "",
-        "A multinomial logistic regression, trained on the soft labels of labeling programs; no gold label was read.",
+        f"{_HEADS[done.head]}, trained on the soft labels of labeling programs; no gold label was read.",
         "",
         "```python",
         "from engine.distillation.end_model import EndModel",
@@ -24,6 +35,7 @@ def model_card(done: Distillation, *, features: Mapping[str, Any], facts: Mappin
         f'EndModel.load("<this folder>").predict(["{"photo.jpg" if EMBEDDED_BY in facts else "a text"}"])',
         "```",
         "",
+        *(_AS_TRANSFORMERS if done.head == "fine_tune" else ()),
         "| | |",
         "|---|---|",
         *(f"| {name} | {_cell(value)} |" for name, value in facts.items()),

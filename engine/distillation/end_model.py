@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from operators.end_model import LinearModel
+from operators.end_model import FeatureModel
 from operators.featurizer import RowFeaturizer
 from operators.images import UnreadableRow, load
+from operators.models import TextModel, load_model
 from operators.predict_images import check_width
 from operators.schema import Floats
 
-Row = str | bytes | Path | None
-"""A text, or None for a text without words; of a model for images the path or URL of one, or its encoded bytes."""
+Row = str | bytes | Path | Mapping[str, Any] | None
+"""A text, or None for a text without words; a record where the model was distilled from columns; of a model for images
+the path or URL of one, or its encoded bytes."""
 
 
 class EndModel:
@@ -29,7 +33,7 @@ class EndModel:
         array([1, 0], dtype=int8)
     """
 
-    def __init__(self, model: LinearModel) -> None:
+    def __init__(self, model: TextModel) -> None:
         self._model = model
 
     @classmethod
@@ -39,7 +43,7 @@ class EndModel:
         Raises:
             InputError: there is no distilled model in `folder`, or it cannot be read.
         """
-        return cls(LinearModel.load(folder))
+        return cls(load_model(str(folder)))
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -56,14 +60,13 @@ class EndModel:
             UnreadableRow: an image cannot be read; the message names it.
             InputError: what embeds images cannot be made.
         """
-        if isinstance(rows, str | bytes):
-            raise TypeError("predict takes a list of rows, got one; write predict([row])")
-        if self._model.embedded_by is None:
-            return self._model.predict_proba([_text(row) for row in rows])
-        prepared = [self._prepared(number, row) for number, row in enumerate(rows)]
+        model = self._model
+        if not isinstance(model, FeatureModel) or model.embedded_by is None:
+            return model.predict_proba(_texts(rows))
+        prepared = [self._prepared(number, row) for number, row in enumerate(_several(rows))]
         if not prepared:
             return np.zeros((0, len(self.class_names)))
-        return self._model.predict_embeddings(self._featurizer.embed(prepared))
+        return model.predict_embeddings(self._featurizer.embed(prepared))
 
     def predict(self, rows: Sequence[Row]) -> npt.NDArray[np.int8]:
         """Return the most probable class of each row; (n,), 0..k-1."""
@@ -71,10 +74,12 @@ class EndModel:
 
     @cached_property
     def _featurizer(self) -> RowFeaturizer:
-        spec = self._model.embedded_by
-        assert spec is not None  # asked for by images alone
+        model = self._model
+        assert isinstance(model, FeatureModel)  # asked for by images alone
+        spec = model.embedded_by
+        assert spec is not None
         made = spec.make()
-        check_width(self._model, made.num_features, spec)
+        check_width(model, made.num_features, spec)
         return made
 
     def _prepared(self, number: int, row: Row) -> object:
@@ -82,11 +87,42 @@ class EndModel:
             data = load(row, None, beside="") if isinstance(row, bytes) else load(None, str(row or ""), beside="")
             return self._featurizer.prepare(data)
         except UnreadableRow as error:
-            name = f"image {number}" if isinstance(row, bytes | None) else str(row)
+            name = str(row) if isinstance(row, str | Path) else f"image {number}"
             raise UnreadableRow(f"{name}: {error}") from None
+
+    def to_onnx(self, path: str | Path) -> None:
+        """Write the model as an ONNX graph from features to probabilities, checked with ONNX Runtime.
+
+        Hashed n-grams go in as `indices` (int64) and `values` (float32), (rows, features) each, filled up with zeros;
+        other features as `embedding`, float32. `onnx_inputs` makes them from texts.
+
+        Raises:
+            ConfigError: the extra `onnx` is not installed, or the model is a fine-tuned encoder.
+        """
+        from engine.distillation.onnx_export import write_onnx
+
+        write_onnx(self._model, Path(path))
+
+    def onnx_inputs(self, texts: Sequence[Row]) -> dict[str, npt.NDArray[Any]]:
+        """Return what the ONNX graph takes for these texts, by the name of the input."""
+        from engine.distillation.onnx_export import onnx_inputs
+
+        return onnx_inputs(self._model, _texts(texts))
+
+
+def _several(rows: Sequence[Row]) -> Sequence[Row]:
+    if isinstance(rows, str | bytes | Mapping):
+        raise TypeError("predict takes a list of rows, got one; write predict([row])")
+    return rows
+
+
+def _texts(rows: Sequence[Row]) -> list[str | None]:
+    return [_text(row) for row in _several(rows)]
 
 
 def _text(row: Row) -> str | None:
     if row is None or isinstance(row, str):
         return row
+    if isinstance(row, Mapping):
+        return json.dumps(dict(row), ensure_ascii=False)
     raise TypeError(f"this model reads texts, got {type(row).__name__}")

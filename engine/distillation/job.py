@@ -22,7 +22,7 @@ from engine.distillation.safety import Setting, Tried, best_of, class_shares, se
 from engine.distillation.self_training import SelfTraining, learn_from_uncovered
 from operators.end_model import scores_of
 from operators.features import Sparse, document_frequencies, weighted
-from operators.schema import Floats
+from operators.schema import Counts, Floats
 from operators.storage import Folder
 
 _FEW_ROWS = 100
@@ -109,10 +109,7 @@ def do_job(
     told = group.total(np.concatenate([[rows.num_rows, heldout.num_rows], sums, counts.astype(np.float64)]))
     num_train, num_heldout = int(told[0]), int(told[1])
     frequencies = told[2 + job.num_classes :].astype(np.int64)
-    # Weighing by rarity made every model worse by held-out soft labels: a text is brought to one length, and rare words
-    # leave those that tell less of it. What stands in a single row is left out altogether.
-    least = 1 if num_train + num_heldout < _FEW_ROWS else 2
-    scales = (frequencies >= least).astype(np.float64)
+    scales = scales_of(frequencies, num_rows=num_train + num_heldout)
     shares = told[2 : 2 + job.num_classes] / max(1, num_train + num_heldout)
     # Hashing leaves most buckets of a small corpus empty: their weights stay zero, and steps need not carry them.
     used = np.flatnonzero(scales)
@@ -149,6 +146,20 @@ def do_job(
         bins=reliability(scores / temperature, heldout.soft, group),
         self_training=learned,
     )
+
+
+def scales_of(frequencies: Counts, *, num_rows: int) -> Floats:
+    """Say which features count: 1, or 0 for those of a single row where rows are many.
+
+    Weighing by rarity made every model worse by held-out soft labels: a text is brought to one length, and rare words
+    leave those that tell less of it.
+
+    Args:
+        frequencies: (d,) rows in which each occurs.
+        num_rows: of all.
+    """
+    least = 1 if num_rows < _FEW_ROWS else 2
+    return (frequencies >= least).astype(np.float64)
 
 
 class _Work:

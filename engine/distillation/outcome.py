@@ -18,6 +18,7 @@ class Distillation:
 
     Attributes:
         folder: of the model.
+        head: "linear", "mlp" or "fine_tune".
         regularization: chosen L2 weight.
         epoch: chosen pass.
         heldout_loss: of the chosen weights, cross entropy with held-out soft labels; NaN where none were held out.
@@ -38,6 +39,7 @@ class Distillation:
     """
 
     folder: Path
+    head: str
     regularization: float
     epoch: int
     heldout_loss: float

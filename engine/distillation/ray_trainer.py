@@ -13,7 +13,6 @@ import shutil
 import signal
 import tempfile
 import threading
-import uuid
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,16 +23,18 @@ import pyarrow as pa
 import pyarrow.fs
 
 from cluster.session import connect
+from engine.distillation.checkpoints import SCRATCH, digest_of_job
 from engine.distillation.groups import TorchGroup
-from engine.distillation.job import Job, Trained, do_job
+from engine.distillation.heads import do
+from engine.distillation.job import Job, Trained
 from engine.distillation.loop import Progress
+from engine.distillation.network_spec import NetworkJob
 from engine.errors import EngineError
 from operators.storage import Folder, names_in
 
 logger = logging.getLogger(__name__)
 
 _STATE, _RESULT = "progress.pickle", "trained.pickle"
-_SCRATCH = "model.tmp-train-"
 _MAX_FAILURES = 2
 
 
@@ -52,38 +53,50 @@ def train_on_ray(job: Job, *, num_workers: int, folder: Folder) -> Trained:
     from ray.train.torch import TorchTrainer
 
     workers = min(num_workers, len(job.files))
-    # What a run that was killed left behind.
+    # By what is trained and on how many workers: where a run was killed, Ray Train goes on from its last checkpoint.
+    scratch = folder / f"{SCRATCH}{digest_of_job(job)}-{workers}"
+    # What a run of other settings left behind when it was killed.
     for name in names_in(folder):
-        if name.startswith(_SCRATCH):
+        if name.startswith(SCRATCH) and name != scratch.name:
             _delete(folder / name)
-    scratch = folder / f"{_SCRATCH}{uuid.uuid4().hex[:12]}"
-    trainer = TorchTrainer(
-        _work,
-        train_loop_config={"job": job},
-        scaling_config=ray.train.ScalingConfig(num_workers=workers, resources_per_worker={"CPU": 1}),
-        run_config=ray.train.RunConfig(
-            name="distill",
-            **_storage(scratch),
-            failure_config=ray.train.FailureConfig(max_failures=_MAX_FAILURES),
-            checkpoint_config=ray.train.CheckpointConfig(num_to_keep=2),
-        ),
-    )
     try:
         with connect(), _own_interrupts(), warnings.catch_warnings():
             # Ray 2.60 warns of fields of its own when it makes the first context of Ray Data in a process.
             warnings.filterwarnings("ignore", category=DeprecationWarning, module=r"ray\.data\.context")
+            trainer = TorchTrainer(
+                _work,
+                train_loop_config={"job": job},
+                scaling_config=_scaling(job, workers),
+                run_config=ray.train.RunConfig(
+                    name="distill",
+                    **_storage(scratch),
+                    failure_config=ray.train.FailureConfig(max_failures=_MAX_FAILURES),
+                    checkpoint_config=ray.train.CheckpointConfig(num_to_keep=2),
+                ),
+            )
             result = trainer.fit()
         if result.checkpoint is None:
             raise EngineError("Ray Train ended without a checkpoint; run again, or set `end_model.trainer: process`")
         with result.checkpoint.as_directory() as copy:
             trained = pickle.loads((Path(copy) / _RESULT).read_bytes())  # noqa: S301 - written by our own worker
     except ray.train.TrainingFailedError as error:
-        raise EngineError(f"training on Ray failed more than {_MAX_FAILURES} times: {error}") from error
-    finally:
         _delete(scratch)
+        raise EngineError(f"training on Ray failed more than {_MAX_FAILURES} times: {error}") from error
+    # Not where this process is interrupted or killed: the next run goes on from there.
+    _delete(scratch)
     if not isinstance(trained, Trained):
         raise EngineError(f"Ray Train's checkpoint holds {type(trained).__name__}, expected Trained")
     return trained
+
+
+def _scaling(job: Job, workers: int) -> Any:
+    """Give every worker an accelerator where an encoder is fine-tuned and there are enough of them."""
+    import ray
+    import ray.train
+
+    tuned = isinstance(job, NetworkJob) and job.network.encoder is not None
+    use_gpu = tuned and ray.cluster_resources().get("GPU", 0) >= workers
+    return ray.train.ScalingConfig(num_workers=workers, use_gpu=use_gpu, resources_per_worker={"CPU": 1})
 
 
 def _storage(scratch: Folder) -> dict[str, Any]:
@@ -116,12 +129,19 @@ def _own_interrupts() -> Iterator[None]:
 
 def _work(config: dict[str, Any]) -> None:
     import ray.train
+    import ray.train.torch
 
     job: Job = config["job"]
     context = ray.train.get_context()
+    device = ray.train.torch.get_device()
+    if device.type == "cuda":
+        # Every worker of a node sees all its accelerators; from here on "cuda" is its own.
+        import torch
+
+        torch.cuda.set_device(device)
     group = TorchGroup()
     files = job.files[context.get_world_rank() :: context.get_world_size()]
-    trained = do_job(job, files, group=group, progress=_resumed(), on_round=lambda p: _report(p, _STATE, p, group.rank))
+    trained = do(job, files, group=group, progress=_resumed(), on_round=lambda p: _report(p, _STATE, p, group.rank))
     _report(trained.progress, _RESULT, trained, group.rank)
 
 

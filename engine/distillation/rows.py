@@ -60,10 +60,20 @@ def joined(first: Rows, second: Rows) -> Rows:
     )
 
 
-def feature_spec(spec: EndModelSpec, *, embedding_width: int | None = None) -> FeatureSpec:
-    """Return what workers need of the spec to make features; of rows that were embedded before, their width."""
+def feature_spec(spec: EndModelSpec, *, embedding_width: int | None = None, columns: Sequence[str] = ()) -> FeatureSpec:
+    """Return what workers need of the spec to make features.
+
+    Args:
+        spec: of the task.
+        embedding_width: of rows that were embedded before.
+        columns: of the records, for `features: columns`.
+    """
     if embedding_width is not None:
         return FeatureSpec(kind="embedding", width=embedding_width)
+    if spec.features == "columns":
+        return FeatureSpec(kind="columns", num_features_log2=spec.num_features_log2, columns=tuple(columns))
+    if spec.head == "fine_tune":
+        return FeatureSpec(kind="tokens", encoder=spec.encoder, max_tokens=spec.max_tokens)
     return FeatureSpec(
         kind=spec.features,
         encoder=spec.encoder,

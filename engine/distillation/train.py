@@ -11,9 +11,12 @@ from typing import Any
 
 from engine.distillation import safety
 from engine.distillation.artifact import commit
+from engine.distillation.checkpoints import Checkpoints
 from engine.distillation.groups import Alone
-from engine.distillation.job import Job, Trained, do_job
+from engine.distillation.heads import do
+from engine.distillation.job import Job, Trained
 from engine.distillation.losses import Loss
+from engine.distillation.network_spec import NetworkJob, NetworkSpec
 from engine.distillation.outcome import Distillation
 from engine.distillation.ray_trainer import train_on_ray
 from engine.distillation.rows import feature_bytes, feature_spec, num_covered
@@ -49,7 +52,7 @@ def distill(
         feature_files: written by `operators.featurize.FeaturizeShard`.
         spec: of the task.
         class_names: k names.
-        seed: of the task, written into the model's config; training itself draws nothing.
+        seed: of the task, written into the model's config; the linear head draws nothing.
         out: folder of the model; one that is there is replaced.
         facts: JSON values for config and model card, such as the task's name.
         shared: folder that all nodes reach, for checkpoints of Ray Train; the one that `out` is in unless told.
@@ -72,19 +75,26 @@ def distill(
         num_features=Featurizer(features).num_features,
         num_classes=len(class_names),
         regularization=tuple(sorted(set(spec.regularization), reverse=True)),
-        epochs=spec.epochs,
+        epochs=spec.passes,
         loss=loss_of(spec),
         self_training=spec.self_training,
         telling=features.kind == "hashed_ngrams",
     )
+    if spec.head != "linear":
+        job = NetworkJob.of(job, NetworkSpec.of(spec, seed=seed), class_names=class_names)
     out = Path(out)
     if trainer == "ray":
         trained = train_on_ray(job, num_workers=workers, folder=shared or out.resolve().parent)
     else:
-        trained = do_job(job, job.files, group=Alone(), progress=None, on_round=lambda _: None)
+        # The linear head is done before it would pay to write down where it stands.
+        kept = Checkpoints(job, out.parent) if spec.head == "fine_tune" else None
+        found = None if kept is None else kept.load()
+        save = (lambda _: None) if kept is None else kept.save
+        trained = do(job, job.files, group=Alone(), progress=found, on_round=save)
     chosen = trained.chosen
     done = Distillation(
         folder=out,
+        head=spec.head,
         regularization=chosen.regularization,
         epoch=chosen.epoch,
         heldout_loss=chosen.heldout_loss if trained.num_heldout else math.nan,

@@ -9,7 +9,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from engine.metrics import Metrics
+from engine.metrics import Bin, Metrics
 from engine.reporting import plots
 from engine.reporting.images import WAYS, Thumbnail
 from engine.reporting.report import Report
@@ -57,7 +57,19 @@ def _plots(report: Report) -> dict[str, Markup]:
     if metrics:
         curves = {METHODS[name]: m.reliability for name, m in metrics.items()}
         drawn["reliability"] = plots.reliability(curves, title="Accuracy over confidence on the test rows")
+    soft = _soft_reliability(report)
+    if any(found.rows for found in soft):
+        title = "Soft label over confidence on held-out rows"
+        drawn["soft_reliability"] = plots.reliability({METHODS["end_model"]: soft}, title=title, up="soft label")
     return drawn
+
+
+def _soft_reliability(report: Report) -> tuple[Bin, ...]:
+    """Return the distilled model's bins, with the soft label of the predicted class in the place of accuracy."""
+    return tuple(
+        Bin(low=b["low"], high=b["high"], rows=b["rows"], confidence=b["confidence"], accuracy=b["soft_label"])
+        for b in (report.end_model or {}).get("reliability", ())
+    )
 
 
 def _label_plot(report: Report) -> Markup:

@@ -60,12 +60,13 @@ def grouped_bars(items: Sequence[tuple[str, Sequence[float | None]]], *, series:
     return _svg(parts, height=height, title=title)
 
 
-def reliability(curves: Mapping[str, Sequence[Bin]], *, title: str) -> Markup:
+def reliability(curves: Mapping[str, Sequence[Bin]], *, title: str, up: str = "accuracy") -> Markup:
     """Draw accuracy over confidence, a line a model; a well calibrated model is on the diagonal.
 
     Args:
         curves: bins of confidence by model, at most 3 models; bins without rows are left out.
         title: as in `bars`.
+        up: what the bins have in the place of accuracy, in a word or two.
     """
     left, top, size = 60, 30, 300
     parts = [_legend(list(curves), x=left)]
@@ -81,7 +82,7 @@ def reliability(curves: Mapping[str, Sequence[Bin]], *, title: str) -> Markup:
     parts += [
         _line(left, top + size, left + size, top, "diagonal"),
         _text(left + size / 2, top + size + 38, "confidence", anchor="middle"),
-        _text(left + size + 12, top + 10, "accuracy (up) over confidence (right);"),
+        _text(left + size + 12, top + 10, f"{up} (up) over confidence (right);"),
         _text(left + size + 12, top + 28, "a larger dot stands for more rows"),
     ]
     for s, (name, bins) in enumerate(curves.items()):
@@ -93,7 +94,7 @@ def reliability(curves: Mapping[str, Sequence[Bin]], *, title: str) -> Markup:
         path = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
         parts.append(Markup('<polyline class="curve s{}" points="{}"/>').format(s + 1, path))
         for (x, y), (confidence, accuracy, rows) in zip(points, filled, strict=True):
-            tip = f"{name}: confidence {confidence:.1%}, accuracy {accuracy:.1%}, {rows:,} rows"
+            tip = f"{name}: confidence {confidence:.1%}, {up} {accuracy:.1%}, {rows:,} rows"
             dot = Markup('<circle class="bar s{}" cx="{:.1f}" cy="{:.1f}" r="{:.1f}"><title>{}</title></circle>')
             parts.append(dot.format(s + 1, x, y, 2.5 + 4.5 * (rows / most) ** 0.5, tip))
     return _svg(parts, height=top + size + 46, title=title)

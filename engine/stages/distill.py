@@ -18,6 +18,7 @@ from engine.store import digest_of
 from engine.task import LabelingTask
 from operators.end_model import EMBEDDED_BY
 from operators.featurize import FeaturizeShard, features_path
+from operators.models import model_files
 from operators.predict import PredictShard, predictions_path
 from operators.storage import names_in
 
@@ -50,7 +51,7 @@ def distill(ctx: Context, corpus: Corpus, labels: str) -> Distilled:
     model = ctx.run.path / "model"
     spec = task.end_model
     width = ctx.run.noted("embedding_width") if task.modality == "image" else None
-    settings = feature_spec(spec, embedding_width=width)
+    settings = feature_spec(spec, embedding_width=width, columns=tuple(task.columns.fields))
     features = digest_of("features", 2, labels, text_key(task), settings.to_json(), spec.self_training)
     facts: dict[str, Any] = {"task": task.name, "instruction": task.instruction}
     if task.modality == "image":
@@ -145,7 +146,7 @@ def predict(ctx: Context, corpus: Corpus, model: Distilled) -> str:
     if ctx.reuse(inputs, complete=not missing) is not None:
         return name
     args = {
-        "model": for_workers(ctx.run, model.folder, digest=model.digest, names=MODEL_FILES),
+        "model": for_workers(ctx.run, model.folder, digest=model.digest, names=model_files(model.folder)),
         "folder": str(ctx.run.shards),
         "text": distilled_from(ctx.task),
         "id_column": ctx.task.columns.id,

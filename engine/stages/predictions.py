@@ -16,16 +16,18 @@ from engine.store import RunDirectory, digest_of
 from engine.task_parts import ShardSpec
 from operators.corpus.behind import watched
 from operators.corpus.plan import Shard, plan_shards
-from operators.end_model import LinearModel
+from operators.corpus.records import Fields, columns_of
+from operators.end_model import embedded_by, read_config, readable
+from operators.errors import InputError
+from operators.features import FeatureSpec
 from operators.featurizer import FeaturizerSpec
+from operators.models import model_files
 from operators.predict import PredictShard, predictions_path
 from operators.predict_images import PredictImages
 from operators.storage import names_in, read_table
 
 _PATIENCE_S = 300.0
 """Without a shard for so long, something is stuck."""
-
-_MODEL_FILES = ("config.json", "model.safetensors")
 
 
 def predict_files(
@@ -48,11 +50,11 @@ def predict_files(
         InputError: the corpus cannot be read.
     """
     model_digest = _digest_of_model(model)
-    featurizer = _featurizer(model, text=text, image=image)
-    column = (text or "text") if featurizer is None else (image or "image")
-    shards = _planned(data, column, id_column, of_images=featurizer is not None, of_files=image is None)
+    column, featurizer = _reads(model, text=text, image=image)
+    columns = columns_of(column)
+    shards = _planned(data, columns, id_column, of_images=featurizer is not None, of_files=image is None)
     made_by = [] if featurizer is None else [featurizer.identity()]
-    name = digest_of("predictions", 1, model_digest, column, id_column, *made_by)
+    name = digest_of("predictions", 1, model_digest, *columns, id_column, *made_by)
     with RunDirectory(out) as run:
         before = run.noted("data")
         if run.noted("task") is not None or before not in (None, list(data)):
@@ -65,7 +67,7 @@ def predict_files(
         missing = [shard for shard, path in zip(shards, paths, strict=True) if path.name not in present]
         if missing:
             args: dict[str, Any] = {
-                "model": for_workers(run, model, digest=model_digest, names=_MODEL_FILES),
+                "model": for_workers(run, model, digest=model_digest, names=model_files(model)),
                 "folder": str(run.shards),
                 "id_column": id_column,
                 "digest": name,
@@ -104,41 +106,59 @@ def _run(stream: Stream, missing: Sequence[Shard], args: Mapping[str, Any], *, i
 
 
 def _planned(
-    data: Sequence[str], column: str, id_column: str | None, *, of_images: bool, of_files: bool
+    data: Sequence[str], columns: Sequence[str], id_column: str | None, *, of_images: bool, of_files: bool
 ) -> list[Shard]:
     bounds = ShardSpec()
     shards = plan_shards(
         data,
         max_rows=SHARD_ROWS if of_images else bounds.max_rows,
         max_bytes=SHARD_BYTES if of_images else bounds.max_bytes,
-        columns=[column] if id_column is None else [column, id_column],
+        columns=[*columns, *([] if id_column is None else [id_column])],
         of_images=of_images and of_files,
     )
-    return watched(shards, column=column) if of_images else shards
+    return watched(shards, column=columns[0]) if of_images else shards
 
 
-def _featurizer(model: Path, *, text: str | None, image: str | None) -> FeaturizerSpec | None:
-    """Return what embeds the images of a corpus; None where its rows are texts, or embeddings made before."""
-    linear = LinearModel.load(model)
-    if linear.features.kind != "embedding":
+def _reads(model: Path, *, text: str | None, image: str | None) -> tuple[str | Fields, FeaturizerSpec | None]:
+    """Return where a row comes from, and what embeds the images of a corpus.
+
+    The first is the column that is named, or the columns that the model knows; the second is None where rows are
+    texts, or embeddings made before.
+    """
+    try:
+        config = read_config(model)
+        with readable(model):
+            features, spec = FeatureSpec.from_json(config["features"]), embedded_by(config)
+    except InputError as error:
+        raise ConfigError(str(error)) from error
+    if features.columns:
+        for option, named in (("--text", text), ("--image", image)):
+            if named is not None:
+                raise ConfigError(
+                    f"{model}: reads the columns {', '.join(features.columns)}, so `{option} {named}` has no meaning; "
+                    "leave it out"
+                )
+        return Fields(columns=features.columns, as_json=True), None
+    if features.kind != "embedding":
         if image is not None:
             raise ConfigError(f"{model}: reads texts, so `--image {image}` has no meaning; name the column with --text")
-        return None
+        return text or "text", None
     if text is not None and image is not None:
         raise ConfigError("--text names a column of embeddings made before, --image one of images; give one of them")
-    if text is None and linear.embedded_by is None:
+    if text is None and spec is None:
         raise ConfigError(
             f"{model}: does not say what embedded its images, as an earlier version distilled it; distill it again, or "
             "give it the files in `scored/` of a run with --text embedding"
         )
-    return linear.embedded_by if text is None else None
+    return (image or "image", spec) if text is None else (text, None)
 
 
 def _digest_of_model(model: Path) -> str:
     digest = hashlib.sha256()
-    for name in _MODEL_FILES:
-        path = model / name
-        if not path.is_file():
-            raise ConfigError(f"{model}: no distilled model, {name} is missing; a run writes one to its folder `model`")
-        digest.update(path.read_bytes())
+    try:
+        names = model_files(model)
+    except InputError as error:
+        raise ConfigError(str(error)) from error
+    for name in names:
+        digest.update((model / name).read_bytes())
     return digest.hexdigest()

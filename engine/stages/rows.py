@@ -24,7 +24,12 @@ def seen_by_programs(task: LabelingTask) -> str | Fields:
 
 
 def distilled_from(task: LabelingTask) -> str | Fields:
-    """Return where what the distilled model reads comes from; of an image its embedding, written as text."""
+    """Return where what the distilled model reads comes from; of an image its embedding, written as text.
+
+    Records are read as lines, unless their columns are the features.
+    """
+    if task.end_model.features == "columns":
+        return seen_by_programs(task)
     return EMBEDDING if task.modality == "image" else text_of(task)
 
 

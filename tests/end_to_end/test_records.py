@@ -10,7 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from engine.pipeline import run
+from engine.distillation.end_model import EndModel
+from engine.pipeline import predict_corpus, run
 from engine.task_file import read_task
 
 TASK = """\
@@ -60,3 +61,28 @@ def test_a_table_is_labeled_and_distilled(tmp_path: Path) -> None:
     assert report["metrics"]["label_model"]["accuracy"] > 0.85
     assert report["metrics"]["end_model"]["accuracy"] > 0.75
     assert report["samples"]["most_certain"][0]["text"].startswith("income: ")
+
+
+@pytest.mark.slow
+@pytest.mark.ray
+def test_columns_are_features(tmp_path: Path) -> None:
+    """A model of columns learns where a number turns, and reads its columns from another table by itself."""
+    rng = np.random.default_rng(0)
+    income = rng.uniform(100, 9000, 600).round(2)
+    label = np.where(income < 1500, "defaulted", "repaid")
+    table = pa.table({"income": income, "debts": rng.integers(0, 9, 600), "job": ["clerk"] * 600, "label": label})
+    pq.write_table(table, tmp_path / "loans.parquet")
+    (tmp_path / "programs").mkdir()
+    (tmp_path / "programs" / "income.py").write_text(PROGRAMS["income"])
+    (tmp_path / "task.yaml").write_text(TASK + "end_model: {features: columns, num_features_log2: 12}\n")
+    run(read_task(tmp_path / "task.yaml"), out=tmp_path / "run")
+    report = json.loads((tmp_path / "run" / "report.json").read_text())
+    assert report["metrics"]["end_model"]["accuracy"] > 0.9
+    model = EndModel.load(tmp_path / "run" / "model")
+    found = model.predict([{"income": 300.5, "debts": 1, "job": "clerk"}, {"income": 7000.0, "debts": 1, "job": "x"}])
+    assert found.tolist() == [1, 0]
+    loans, out = str(tmp_path / "loans.parquet"), tmp_path / "predictions"
+    assert predict_corpus(tmp_path / "run" / "model", [loans], out=out)["rows"] == 600
+    (path,) = (out / "predictions").iterdir()
+    labels = np.array(pq.read_table(path).column("label").to_pylist())
+    assert (labels == (income < 1500)).mean() > 0.9

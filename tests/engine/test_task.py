@@ -62,6 +62,9 @@ def test_gold_values_may_be_index_name_or_listed(tmp_path: Path):
         (("{source: comments.csv}", "{source: a.csv, train: b.csv}"), "give either `source`, or `train`"),
         (("{source: comments.csv}", "{test: a.csv}"), "give either `source`, or `train`"),
         (("name: spam\n", "name: ../up\n"), "`name`"),
+        (("instruction: Label", "end_model: {head: fine_tune}\ninstruction: Label"), "trains an encoder"),
+        (("instruction: Label", "end_model: {features: columns}\ninstruction: Label"), "`modality: record`"),
+        (("instruction: Label", "end_model: {head: mlp, self_training: true}\ninstruction: Label"), "`head: linear`"),
         (('["yes"]', "[ham]"), "means both 'ham' and 'spam'"),
     ],
 )

@@ -208,6 +208,21 @@ def test_images_come_in_turn(images: ImageFigures) -> None:
     assert images.in_turn() == ["c", "d", "broken", "a", "b"]
 
 
+def test_the_distilled_model_is_drawn_beside_its_soft_labels(report: Report, tmp_path: Path) -> None:
+    """Bins with rows have a dot each, with or without gold; a model without held-out rows has no plot."""
+    bins = [
+        {"low": 0.5, "high": 0.6, "rows": 3, "confidence": 0.55, "soft_label": 0.5},
+        {"low": 0.6, "high": 0.7, "rows": 0, "confidence": None, "soft_label": None},
+        {"low": 0.9, "high": 1.0, "rows": 7, "confidence": 0.95, "soft_label": 0.9},
+    ]
+    ungraded = dataclasses.replace(report, metrics=None, metrics_reason="no gold", end_model={"reliability": bins})
+    _, page = written(ungraded, tmp_path)
+    assert page.count("Distilled model: confidence") == 2
+    assert "confidence 95.0%, soft label 90.0%, 7 rows" in page
+    _, without = written(dataclasses.replace(report, end_model={"reliability": bins[1:2]}), tmp_path)
+    assert "held-out rows of a confidence" not in without
+
+
 def test_replaces_an_older_report(report: Report, tmp_path: Path) -> None:
     """A report takes the place of the last one, and leaves no other file."""
     written(report, tmp_path)

@@ -52,6 +52,19 @@ def test_data_that_the_model_cannot_read_is_refused(
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("option", ["text", "image"])
+def test_a_model_of_columns_names_them_itself(tmp_path: Path, option: str) -> None:
+    """A column that is named beside those of the model would be passed over, so it is refused."""
+    features = FeatureSpec(kind="columns", columns=("age", "job"), num_features_log2=4)
+    ones = np.ones(2**4, np.float32)
+    model = LinearModel(
+        features=features, class_names=("a", "b"), weight=np.ones((2**4, 2), np.float32), bias=ones[:2], scales=ones
+    )
+    model.save(tmp_path)
+    with pytest.raises(ConfigError, match=f"reads the columns age, job, so `--{option} file` has no meaning"):
+        predict_corpus(tmp_path, ["x"], out=tmp_path / "out", **{option: "file"})  # type: ignore[arg-type]
+
+
 def test_images_are_looked_for_by_what_is_named(tmp_path: Path) -> None:
     """Without a column DATA are image files; with one they are tables."""
     folder = save(tmp_path / "model", width=3, featurizer="operators.clip:OpenClip")

@@ -1,0 +1,169 @@
+"""An encoder is fine-tuned on soft labels, and its folder is one of transformers."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from engine.distillation.checkpoints import Checkpoints
+from engine.distillation.end_model import EndModel
+from engine.distillation.groups import Alone
+from engine.distillation.heads import do
+from engine.distillation.job import Job
+from engine.distillation.loop import Progress
+from engine.distillation.network_spec import WEIGHT_DECAY, NetworkJob, NetworkSpec, NetworkTrained
+from engine.distillation.outcome import Distillation
+from engine.distillation.rows import read_rows
+from engine.distillation.train import distill
+from engine.task_end_model import EndModelSpec
+from operators.features import FeatureSpec, Featurizer
+from operators.storage import Folder
+from operators.tokens import padded
+from operators.torchvision_ops import ensure_torchvision
+
+pytestmark = pytest.mark.slow
+
+WORDS = {0: ("awful", "boring"), 1: ("great", "lovely")}
+OTHER = ("the", "film", "was", "plot")
+TEXTS = ["great lovely film the plot was", "awful boring plot the", "lovely", "boring was the film"]
+
+
+@pytest.fixture(scope="module")
+def encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Write a BERT of two small layers with random weights and a vocabulary of a few words."""
+    ensure_torchvision()
+    import torch
+    from tokenizers import Tokenizer
+    from tokenizers.models import WordLevel
+    from tokenizers.pre_tokenizers import Whitespace
+    from tokenizers.processors import BertProcessing
+    from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
+
+    folder = tmp_path_factory.mktemp("encoder")
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS[0], *WORDS[1], *OTHER]
+    torch.manual_seed(0)
+    config = BertConfig(
+        vocab_size=len(words),
+        hidden_size=16,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=32,
+        max_position_embeddings=64,
+        # So small a network starts from weights of some size, or needs many steps to find any.
+        initializer_range=0.2,
+    )
+    BertModel(config).save_pretrained(folder)
+    vocabulary = {word: place for place, word in enumerate(words)}
+    tokenizer = Tokenizer(WordLevel(vocabulary, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = Whitespace()
+    tokenizer.post_processor = BertProcessing(("[SEP]", vocabulary["[SEP]"]), ("[CLS]", vocabulary["[CLS]"]))
+    PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token="[PAD]", unk_token="[UNK]").save_pretrained(folder)
+    return folder
+
+
+def token_files(encoder: Path, folder: Path, *, num_rows: int = 320) -> list[Path]:
+    """Write two feature files of tokens, with soft labels that are wrong for one row in ten."""
+    rng = np.random.default_rng(0)
+    classes = rng.integers(0, 2, num_rows)
+    texts = [" ".join([*rng.choice(WORDS[int(c)], 2), *rng.choice(OTHER, rng.integers(1, 9))]) for c in classes]
+    tokens = Featurizer(FeatureSpec(kind="tokens", encoder=str(encoder), max_tokens=16)).transform(texts)
+    told = np.where(rng.random(num_rows) < 0.1, 1 - classes, classes)
+    files = []
+    for i, part in enumerate(np.array_split(np.arange(num_rows), 2)):
+        block = tokens[part]
+        spans = [slice(a, b) for a, b in zip(block.indptr, block.indptr[1:], strict=False)]
+        table = pa.table(
+            {
+                "indices": pa.array([block.indices[s] for s in spans], pa.list_(pa.int32())),
+                "values": pa.array([block.data[s] for s in spans], pa.list_(pa.float32())),
+                "soft_label": pa.array(np.where(told[part, None] == [0, 1], 0.9, 0.1).tolist(), pa.list_(pa.float32())),
+                "is_heldout": pa.array(np.arange(len(part)) % 4 == 0),
+            }
+        )
+        files.append(folder / f"{i}.parquet")
+        pq.write_table(table, files[-1])
+    return files
+
+
+def tuned(encoder: Path, files: list[Path], out: Path, **options: Any) -> Distillation:
+    """Fine-tune with settings for a tiny encoder."""
+    given = {"head": "fine_tune", "features": "encoder", "encoder": str(encoder), "max_tokens": 16, "epochs": 10}
+    spec = EndModelSpec(**given | {"learning_rate": 3e-3, "batch_size": 16} | options)
+    return distill(files, spec=spec, class_names=("bad", "good"), seed=1, out=out, facts={"task": "films"})
+
+
+def test_the_folder_is_one_of_transformers(encoder: Path, tmp_path: Path) -> None:
+    """It predicts what words say, and AutoModel gives the same scores, with the names of the classes."""
+    import torch
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+    done = tuned(encoder, token_files(encoder, tmp_path), tmp_path / "model")
+    found = EndModel.load(tmp_path / "model").predict_proba([*TEXTS, None])
+    assert found[:4].argmax(axis=1).tolist() == [1, 0, 1, 0]
+    assert (done.head, done.num_heldout) == ("fine_tune", 80)
+    model = AutoModelForSequenceClassification.from_pretrained(tmp_path / "model").eval()
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path / "model")
+    assert model.config.id2label == {0: "bad", 1: "good"}
+    with torch.inference_mode():
+        logits = model(**tokenizer(TEXTS, padding=True, return_tensors="pt")).logits
+    assert np.allclose(found[:4], torch.softmax(logits / done.temperature, 1).numpy(), atol=1e-5)
+    config = json.loads((tmp_path / "model" / "config.json").read_text())
+    assert (config["alchemist"]["kind"], config["alchemist"]["training"]["num_rows"]) == ("fine_tune", 320)
+
+
+def test_a_killed_training_goes_on_and_ends_the_same(encoder: Path, tmp_path: Path) -> None:
+    """Cut off after a pass and started again from what was kept, it takes the passes left and gives the same bits."""
+
+    class KilledError(Exception):
+        pass
+
+    network = NetworkSpec(seed=1, hidden=0, encoder=str(encoder), learning_rate=3e-3, batch_size=16, accumulate=1)
+    files = token_files(encoder, tmp_path)
+    plain = Job(files=tuple(files), num_features=13, num_classes=2, regularization=(0.1,), epochs=3)
+    job = NetworkJob.of(plain, network, class_names=("bad", "good"))
+    assert job.regularization == (WEIGHT_DECAY,)
+    kept = Checkpoints(job, tmp_path / "cut")
+    assert kept.load() is None
+
+    def save(progress: Progress) -> None:
+        kept.save(progress)
+        if len(progress.candidates) == 2:
+            raise KilledError
+
+    whole = do(job, files, group=Alone(), progress=None, on_round=lambda _: None)
+    with pytest.raises(KilledError):
+        do(job, files, group=Alone(), progress=None, on_round=save)
+    progress = kept.load()
+    assert progress is not None
+    again = do(job, files, group=Alone(), progress=progress, on_round=lambda _: None)
+    assert isinstance(whole, NetworkTrained)
+    assert isinstance(again, NetworkTrained)
+    assert again.progress.candidates == whole.progress.candidates
+    assert all(np.array_equal(value, again.tensors[name]) for name, value in whole.tensors.items())
+    other = replace(job, network=replace(network, seed=2))
+    assert Checkpoints(other, tmp_path / "cut").load() is None
+
+
+def test_tokens_of_texts_pass_through_shards_in_order(encoder: Path, tmp_path: Path) -> None:
+    """What is read from feature files is each text's tokens, repeated ones too, in the order of the text."""
+    files: list[Folder] = list(token_files(encoder, tmp_path, num_rows=8))
+    rows, heldout, _ = read_rows(files, num_features=13, num_classes=2)
+    stored = [row for path in files for row in pq.read_table(path).column("indices").to_pylist()]
+    ids, mask = padded(rows.features, pad=0)
+    found = [row[told > 0].tolist() for row, told in zip(ids, mask, strict=True)]
+    assert found == [row for i, row in enumerate(stored) if i % 4]
+    assert heldout.num_rows == 2
+    assert all(row[0] == 2 and row[-1] == 3 for row in found)
+
+
+def test_a_missing_encoder_is_named() -> None:
+    """`head: fine_tune` without an encoder says what to add."""
+    with pytest.raises(ValueError, match="features: encoder"):
+        EndModelSpec(head="fine_tune")

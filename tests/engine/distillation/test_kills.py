@@ -1,0 +1,92 @@
+"""A killed worker: training goes on and ends as it would have."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+
+from engine.distillation.checkpoints import SCRATCH
+from engine.distillation.end_model import EndModel
+
+pytestmark = [pytest.mark.slow, pytest.mark.long, pytest.mark.ray]
+
+TEXTS = ["a great superb film", "an awful dull plot", "lovely fun", ""]
+
+PROGRAM = """
+import sys
+from pathlib import Path
+from cluster.session import connect
+from engine.distillation.train import distill
+from engine.task_end_model import EndModelSpec
+
+if __name__ == "__main__":
+    out, files = Path(sys.argv[1]), [Path(name) for name in sys.argv[2:]]
+    spec = EndModelSpec(
+        head="mlp", hidden_units=8, epochs=4, regularization=(1e-2, 1e-3, 1e-4), num_features_log2=12, max_ngram=1,
+        trainer="ray", num_workers=2,
+    )
+    with connect(num_cpus=4):
+        done = distill(files, spec=spec, class_names=("bad", "good"), seed=0, out=out, facts={})
+    print("candidates", len(done.candidates))
+"""
+
+
+def _start(out: Path, files: list[Path], log: Path) -> subprocess.Popen[bytes]:
+    out.parent.mkdir(exist_ok=True)
+    with log.open("wb") as told:
+        return subprocess.Popen(
+            [sys.executable, "-c", PROGRAM, str(out), *map(str, files)],
+            stdout=told,
+            stderr=subprocess.STDOUT,
+            env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[3])},
+            start_new_session=True,
+        )
+
+
+def _wait_for_checkpoint(out: Path, process: subprocess.Popen[bytes], log: Path) -> None:
+    """Wait until a round is kept, so that a kill comes in the middle."""
+    for _ in range(1200):
+        if any(out.parent.glob(f"{SCRATCH}*/**/progress.pickle")):
+            return
+        assert process.poll() is None, f"the training ended before it could be killed: {log.read_text()}"
+        time.sleep(0.1)
+    raise AssertionError(f"no checkpoint in two minutes: {log.read_text()}")
+
+
+def _workers(driver: int) -> list[psutil.Process]:
+    """Find the processes of Ray Train's workers among those that the driver started."""
+    return [p for p in psutil.Process(driver).children(recursive=True) if "RayTrainWorker" in " ".join(p.cmdline())]
+
+
+@pytest.fixture
+def whole(feature_files: Callable[..., list[Path]], tmp_path: Path) -> tuple[list[Path], np.ndarray]:
+    """Train undisturbed; returns the files and what the model says."""
+    files, log = feature_files(), tmp_path / "whole.log"
+    process = _start(tmp_path / "whole" / "model", files, log)
+    assert process.wait(300) == 0, log.read_text()
+    return files, EndModel.load(tmp_path / "whole" / "model").predict_proba(TEXTS)
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_a_killed_worker_is_replaced(whole: tuple[list[Path], np.ndarray], tmp_path: Path, seed: int) -> None:
+    """kill -9 of a worker at a random moment after the first checkpoint: the same run ends with the same model."""
+    files, expected = whole
+    out, log = tmp_path / "killed" / "model", tmp_path / "killed.log"
+    process = _start(out, files, log)
+    _wait_for_checkpoint(out, process, log)
+    rng = np.random.default_rng(seed)
+    time.sleep(rng.random() * 2)
+    found = _workers(process.pid)
+    assert found, f"no worker to kill: {log.read_text()}"
+    found[int(rng.integers(len(found)))].kill()
+    assert process.wait(300) == 0, log.read_text()
+    assert np.allclose(EndModel.load(out).predict_proba(TEXTS), expected, atol=1e-4)
+    assert [path.name for path in out.parent.iterdir()] == ["model"]
