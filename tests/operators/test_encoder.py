@@ -18,11 +18,14 @@ def _tiny_encoder(folder: Path) -> Path:
     """Write a BERT of two small layers with random weights and a vocabulary of a few words."""
     ensure_torchvision()
     import torch
-    from transformers import BertConfig, BertModel, BertTokenizerFast
+    from tokenizers import Tokenizer
+    from tokenizers.models import WordLevel
+    from tokenizers.pre_tokenizers import Whitespace
+    from tokenizers.processors import BertProcessing
+    from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
     words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "good", "bad", "film"]
     folder.mkdir()
-    (folder / "vocab.txt").write_text("\n".join(words))
     torch.manual_seed(0)
     config = BertConfig(
         vocab_size=len(words),
@@ -33,7 +36,12 @@ def _tiny_encoder(folder: Path) -> Path:
         max_position_embeddings=64,
     )
     BertModel(config).save_pretrained(folder)
-    BertTokenizerFast(vocab_file=str(folder / "vocab.txt")).save_pretrained(folder)
+    # Transformers 5 ignores `vocab_file`, and every word would be the unknown one.
+    vocabulary = {word: place for place, word in enumerate(words)}
+    tokenizer = Tokenizer(WordLevel(vocabulary, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = Whitespace()
+    tokenizer.post_processor = BertProcessing(("[SEP]", vocabulary["[SEP]"]), ("[CLS]", vocabulary["[CLS]"]))
+    PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token="[PAD]", unk_token="[UNK]").save_pretrained(folder)
     return folder
 
 
@@ -48,6 +56,8 @@ def test_padding_and_order_do_not_matter(tmp_path: Path) -> None:
     assert np.allclose(together, alone, atol=1e-5)
     assert np.allclose(np.linalg.norm(together, axis=1), 1, atol=1e-5)
     assert not np.allclose(together[0], together[1], atol=1e-2)
+    good, bad = featurizer.transform(["good", "bad"]).toarray()
+    assert not np.allclose(good, bad, atol=1e-2), "words are told apart, not all unknown"
 
 
 def test_a_missing_encoder_is_named(tmp_path: Path) -> None:
