@@ -96,13 +96,12 @@ def run_shards(
     size, most = (min(number, len(items)) for number in (num_actors, max(num_actors, most_actors or 0)))
     execution, counting = uuid.uuid4().hex, attempts()
     made = {"step": step, "step_args": dict(step_args), "execution": execution, "counting": counting}
-    # An actor has its next items in line. A remote call is started when another has ended, which takes Ray as long as
-    # many a shard: so each does several items, and few enough that all workers end at the same time.
+    # An actor has its next items in line. A remote call starts when another has ended, which takes as long as many a
+    # shard: so each does several items, few enough that all workers end together.
     together = 1 if stateful else max(1, len(items) // (_CALLS_A_WORKER * size))
     calls = -(-len(items) // together)
-    how: dict[str, Any]
     if stateful:
-        how = {"fn": _Actor, "fn_constructor_kwargs": made, "compute": _pool(size, most)}
+        how: dict[str, Any] = {"fn": _Actor, "fn_constructor_kwargs": made, "compute": _pool(size, most)}
     else:
         how = {"fn": _call, "fn_kwargs": made, "compute": ray.data.TaskPoolStrategy(size=min(most, calls))}
     with felt_interrupts(), _quiet_context(no_progress_timeout_s * together):
