@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from cluster.session import Session, connect
 from engine.stages.inputs import Inputs, changes
-from engine.stages.stream import Stream, Watch, num_actors
+from engine.stages.stream import Stream, Watch, num_actors, num_calls
 from engine.store import RunDirectory, StageRecord, StageStatus
 from engine.task import LabelingTask
 from operators.corpus.plan import Shard
@@ -103,7 +103,7 @@ class Context:
             return
         # As it is now: the cluster may have grown or shrunk since the stage before.
         session = self.session().now()
-        actors = num_actors(session.num_cpus, len(items))
+        actors = num_actors(session.num_cpus, len(items)) if stateful else num_calls(session, len(items))
         on_gpus = gpus and session.num_gpus > 0
         if on_gpus:
             actors = min(session.num_gpus, len(items))

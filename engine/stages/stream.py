@@ -22,6 +22,10 @@ logger = logging.getLogger(__name__)
 _SHARDS_AN_ACTOR = 2
 """With fewer, an actor costs more to start than it brings."""
 
+_SHARDS_FOR_ONE_MORE = 8
+"""A core. With so many, one more remote call than cores pays: it computes while another waits for the disk, which was
+a tenth of the time of ten short programs."""
+
 
 class Watch(Protocol):
     """Whoever shows the progress of a run."""
@@ -135,6 +139,12 @@ class Stream:
 def num_actors(num_cpus: int, num_items: int) -> int:
     """Return how many actors a stage gets: one a CPU, and none that starts for a single shard where others have few."""
     return max(1, min(num_cpus, num_items // _SHARDS_AN_ACTOR))
+
+
+def num_calls(session: Session, num_items: int) -> int:
+    """Return how many remote calls of a stage without actors go on at a time; `num_actors`, or one more."""
+    actors = num_actors(session.num_cpus, num_items)
+    return actors + (session.local and num_items >= _SHARDS_FOR_ONE_MORE * session.num_cpus)
 
 
 def num_threads(session: Session, num_items: int) -> int:
