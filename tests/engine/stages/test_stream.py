@@ -1,0 +1,21 @@
+import pytest
+
+from cluster.session import Session
+from engine.stages.stream import num_actors, num_calls
+
+
+@pytest.mark.parametrize(
+    ("cpus", "items", "actors", "calls"),
+    [(2, 1, 1, 1), (2, 4, 2, 2), (2, 15, 2, 2), (2, 16, 2, 3), (1, 8, 1, 2), (16, 40, 16, 16), (16, 128, 16, 17)],
+)
+def test_one_more_call_than_cores_where_shards_are_many(cpus, items, actors, calls):
+    assert num_actors(cpus, items) == actors
+    assert num_calls(_session(cpus), items) == calls
+
+
+def test_on_a_cluster_a_call_has_a_core_to_itself():
+    assert num_calls(_session(2, local=False), 100) == 2
+
+
+def _session(cpus: int, *, local: bool = True) -> Session:
+    return Session(num_cpus=cpus, num_nodes=1, node_memory_bytes=(8 << 30,), local=local)
