@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from operators.schema import Counts, Votes, check_votes
+from operators.schema import ABSTAIN, Counts, Votes, check_votes
 
 MAX_PATTERNS = 1 << 14
 """Kept at most: 3 MB for 200 programs. Of 26 real matrices the largest has a quarter of that."""
@@ -117,9 +117,7 @@ def _merged(votes: Votes, counts: Counts, *, num_rows: int, complete: bool) -> P
     if m == 0 or not len(votes):
         total = np.array([num_rows], np.int64)[: min(1, num_rows)]
         return Patterns(num_rows=num_rows, votes=np.zeros((len(total), m), np.int8), counts=total)
-    # As one value a row: sorting rows of bytes is ten times faster than sorting by columns.
-    rows = np.ascontiguousarray(votes).view(np.dtype((np.void, m))).ravel()
-    _, first, inverse = np.unique(rows, return_index=True, return_inverse=True)
+    _, first, inverse = np.unique(_as_values(votes), return_index=True, return_inverse=True)
     # Weights of bincount are floats, exact up to 2**53 rows.
     total = np.bincount(inverse, weights=counts, minlength=len(first)).astype(np.int64)
     distinct = votes[first]
@@ -131,6 +129,23 @@ def _merged(votes: Votes, counts: Counts, *, num_rows: int, complete: bool) -> P
         counts=total[order],
         complete=complete and len(first) <= MAX_PATTERNS,
     )
+
+
+def _as_values(votes: Votes) -> npt.NDArray[Any]:
+    """(n,) one value a row, in the order of the rows' bytes, which NumPy sorts faster than columns.
+
+    Integers where a row fits into one, ten times faster still than bytes.
+    """
+    m = votes.shape[1]
+    base = int(votes.max()) + 2
+    if base**m > np.iinfo(np.int64).max:
+        return np.ascontiguousarray(votes).view(np.dtype((np.void, m))).ravel()
+    values = np.zeros(len(votes), np.int64)
+    for column in np.ascontiguousarray(votes.T):
+        values *= base
+        # As unsigned bytes go, ABSTAIN comes last.
+        values += np.where(column == ABSTAIN, np.int8(base - 1), column)
+    return values
 
 
 def _hashes(votes: Votes) -> npt.NDArray[np.uint64]:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from operators import patterns
+from operators.moments import Moments
 from operators.patterns import Patterns
 
 
@@ -70,6 +71,24 @@ def test_a_sample_is_no_matter_of_votes(votes: np.ndarray, monkeypatch: pytest.M
     monkeypatch.setattr(patterns, "MAX_PATTERNS", 60)
     everything, sample = votes.mean(), Patterns.of(votes, 3).votes.mean()
     assert abs(sample - everything) < 0.25
+
+
+@pytest.mark.parametrize(("m", "k"), [(1, 2), (4, 3), (10, 2), (25, 2), (60, 2), (8, 126)])
+def test_rows_have_one_order_however_they_are_compared(m: int, k: int) -> None:
+    """As their bytes stand, whether a row fits into an integer or not."""
+    rng = np.random.default_rng(m)
+    votes = rng.integers(-1, k, (500, m)).astype(np.int8)
+    votes[::3] = -1
+    expected = [tuple(row) for row in np.unique(votes.view(np.uint8), axis=0).view(np.int8).tolist()]
+    _, first = np.unique(patterns._as_values(votes), return_index=True)
+    assert [tuple(row) for row in votes[first].tolist()] == expected
+
+
+def test_moments_of_patterns_are_those_of_the_rows(votes: np.ndarray) -> None:
+    """The counts of a shard rest on it."""
+    found = Patterns.of(votes, 3)
+    moments = Moments.of(found.votes, 3, weights=found.counts)
+    assert moments.to_bytes() == Moments.of(votes, 3).to_bytes()
 
 
 def test_no_programs_and_no_rows_are_counted() -> None:
