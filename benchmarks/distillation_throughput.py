@@ -31,13 +31,13 @@ from plain_torch import CLASSES, CORES, STEPS, Work, middle, predict_plain, trai
 from ray.train.torch import TorchTrainer
 
 from cluster.session import connect
+from engine.distillation.choice import Choice
 from engine.distillation.groups import TorchGroup
 from engine.distillation.loop import retrain
 from engine.distillation.losses import Loss
 from engine.distillation.minibatch import Trainer
 from engine.distillation.network_spec import NetworkProgress, NetworkSpec
 from engine.distillation.networks import flat, make
-from engine.distillation.choice import Choice
 from engine.distillation.rows import Rows
 from operators.end_model import LinearModel
 from operators.features import FeatureSpec, Featurizer

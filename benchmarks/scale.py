@@ -152,7 +152,7 @@ def engine(case: Case, shards: list[Shard], run: Path, folder: Path, cpus: int) 
         name = f"{shard.key}-r.parquet"
         (run / "rows" / name).symlink_to(folder / "run" / "rows" / name)
     VoteStore(run).declare(keys)
-    limits = Limits(group_size=case.group_size)
+    limits = Limits(group_size=case.group_size, inflight=1)  # as many workers as cores, as in a run
     args: dict[str, Any] = {
         "folder": str(run),
         "rows": "r",

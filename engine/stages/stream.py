@@ -147,8 +147,11 @@ def num_calls(session: Session, num_items: int) -> int:
     return actors + (session.local and num_items >= _SHARDS_FOR_ONE_MORE * session.num_cpus)
 
 
+def cores_an_actor(session: Session, num_items: int) -> int:
+    """Return how many cores of this machine each actor of a stage has to itself; 1 on a cluster."""
+    return max(1, session.num_cpus // num_actors(session.num_cpus, num_items)) if session.local else 1
+
+
 def num_threads(session: Session, num_items: int) -> int:
-    """Return how many threads each actor may compute with: the cores of this machine that no actor has."""
-    if not session.local or session.num_gpus:
-        return 1
-    return max(1, session.num_cpus // num_actors(session.num_cpus, num_items))
+    """Return how many threads each actor may compute with; one where a GPU computes."""
+    return 1 if session.num_gpus else cores_an_actor(session, num_items)

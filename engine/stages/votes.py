@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from engine.errors import LabelModelError
@@ -13,6 +13,7 @@ from engine.stages.corpus import Corpus
 from engine.stages.inputs import Inputs
 from engine.stages.programs import ProgramSet
 from engine.stages.rows import seen_by_programs
+from engine.stages.stream import cores_an_actor
 from operators.apply import Applied, ApplyShard, actor_memory_bytes
 from operators.counts import Counts, CountShard, counts_path, total
 from operators.schema import Fault
@@ -124,9 +125,10 @@ def _compute(ctx: Context, corpus: Corpus, programs: ProgramSet, missing: dict[s
             "program_keys": keys,
             "all_keys": programs.keys,
             "num_classes": ctx.task.num_classes,
-            "limits": programs.limits,
         }
-        slowest = ctx.task.shards.max_rows * len(keys) * programs.limits.row_timeout_s
+        # No more workers at a time than the actor has cores: programs that take turns on a core empty its caches.
+        args["limits"] = limits = replace(programs.limits, inflight=cores_an_actor(ctx.session(), len(items)))
+        slowest = ctx.task.shards.max_rows * len(keys) * limits.row_timeout_s
         stream = ctx.stream(
             "apply",
             items,
@@ -134,7 +136,7 @@ def _compute(ctx: Context, corpus: Corpus, programs: ProgramSet, missing: dict[s
             step_args=args,
             slowest_item_s=slowest,
             stateful=_worth_actors(programs, keys, rows=sum(rows[item] for item in items), cpus=ctx.session().num_cpus),
-            memory_bytes=actor_memory_bytes(programs.limits, num_programs=len(keys)),
+            memory_bytes=actor_memory_bytes(limits, num_programs=len(keys)),
         )
         applied += [Applied.from_bytes(result) for result in stream]
     return applied

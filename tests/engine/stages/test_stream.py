@@ -1,7 +1,9 @@
+from dataclasses import replace
+
 import pytest
 
 from cluster.session import Session
-from engine.stages.stream import num_actors, num_calls
+from engine.stages.stream import cores_an_actor, num_actors, num_calls, num_threads
 
 
 @pytest.mark.parametrize(
@@ -15,6 +17,13 @@ def test_one_more_call_than_cores_where_shards_are_many(cpus, items, actors, cal
 
 def test_on_a_cluster_a_call_has_a_core_to_itself():
     assert num_calls(_session(2, local=False), 100) == 2
+
+
+def test_actors_share_the_cores_of_a_machine():
+    assert [cores_an_actor(_session(8), items) for items in (1, 4, 8, 16, 100)] == [8, 4, 2, 1, 1]
+    assert cores_an_actor(_session(8, local=False), 1) == 1
+    assert num_threads(_session(8), 1) == 8
+    assert num_threads(replace(_session(8), num_gpus=1), 1) == 1
 
 
 def _session(cpus: int, *, local: bool = True) -> Session:
