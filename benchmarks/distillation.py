@@ -32,6 +32,7 @@ import scipy.sparse as sp
 from distillation_data import SOURCES, Corpus, read_corpus
 from measure import ROOT, SHARED, provenance
 
+from engine.distillation.characters import SAMPLE_ROWS, try_characters
 from engine.distillation.rows import feature_spec
 from engine.distillation.train import distill
 from engine.label_model import methods
@@ -145,7 +146,10 @@ def scored(
         if key == "distilled":
             hard = np.bincount(soft["moment_matching"][taught].argmax(axis=1), minlength=k) / taught.sum()
             found["choice"] = {
-                **{name: told[name] for name in ("regularization", "epoch", "heldout_loss", "warnings", "seconds")},
+                **{
+                    name: told[name]
+                    for name in ("regularization", "epoch", "heldout_loss", "warnings", "seconds", "characters")
+                },
                 "label_model_shares": hard.round(4).tolist(),
                 "predicted_shares": (np.bincount(made.argmax(axis=1), minlength=k) / len(made)).round(4).tolist(),
             }
@@ -164,24 +168,43 @@ def trained(
 ) -> tuple[Floats, Mapping[str, Any]]:
     """Distill from `labels` as a run would; returns probabilities of the test rows and what is told of the training."""
     chosen = np.flatnonzero(rows)
-    block = matrix[chosen]
+    features = feature_spec(spec)
+    characters = ""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "rows.parquet"
+        if spec.tries_characters:
+            some = np.unique(np.linspace(0, len(chosen) - 1, min(SAMPLE_ROWS, len(chosen))).round().astype(int))
+            write(path, matrix, labels, heldout, rows=chosen[some])
+            trial = try_characters(
+                [path], features=features, num_classes=k, regularization=spec.regularization, epochs=spec.passes
+            )
+            features, characters = feature_spec(spec, characters=trial.help), str(trial)
+            matrix = matrix[:, : Featurizer(features).num_features]
+        write(path, matrix, labels, heldout, rows=chosen)
+        names = [str(y) for y in range(k)]
+        done = distill(
+            [path], spec=spec, class_names=names, seed=0, out=Path(folder) / "model", facts={}, features=features
+        )
+        model = load_model(Path(folder) / "model")
+        assert isinstance(model, FeatureModel), "a fine-tuned encoder reads texts, and has no features to score"
+        return model.probabilities(matrix[np.flatnonzero(test)]), {**done.to_json(), "characters": characters}
+
+
+def write(
+    path: Path, matrix: Sparse, labels: Floats, heldout: npt.NDArray[np.bool_], *, rows: npt.NDArray[np.int64]
+) -> None:
+    """Write rows as `FeaturizeShard` does."""
+    block = matrix[rows]
     offsets = pa.array(block.indptr.astype(np.int32))
     table = pa.table(
         {
             "indices": pa.ListArray.from_arrays(offsets, pa.array(block.indices, pa.int32())),
             "values": pa.ListArray.from_arrays(offsets, pa.array(block.data, pa.float32())),
-            "soft_label": pa.array(labels[chosen].astype(np.float32).tolist(), pa.list_(pa.float32())),
-            "is_heldout": pa.array(heldout[chosen]),
+            "soft_label": pa.array(labels[rows].astype(np.float32).tolist(), pa.list_(pa.float32())),
+            "is_heldout": pa.array(heldout[rows]),
         }
     )
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "rows.parquet"
-        pq.write_table(table, path)
-        names = [str(y) for y in range(k)]
-        done = distill([path], spec=spec, class_names=names, seed=0, out=Path(folder) / "model", facts={})
-        model = load_model(Path(folder) / "model")
-        assert isinstance(model, FeatureModel), "a fine-tuned encoder reads texts, and has no features to score"
-        return model.probabilities(matrix[np.flatnonzero(test)]), done.to_json()
+    pq.write_table(table, path)
 
 
 def score(corpus: Corpus, soft: Floats, votes: Votes, rows: npt.NDArray[np.bool_], *, prior: int) -> dict[str, float]:
@@ -240,6 +263,7 @@ def line(key: str, runs: list[dict[str, Any]]) -> str:
     return f"| {key} | {runs[0]['train_rows']} | {runs[0]['covered']:.2f} | {' | '.join(cells)} | {log_loss} | {told} |"
 
 
+TOLD = ("regularization", "epoch", "heldout_loss", "warnings", "seconds", "characters")
 METHODS = ("majority_vote", "label_model", "distilled", "ceiling")
 
 

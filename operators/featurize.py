@@ -32,7 +32,8 @@ class FeaturizeShard:
 
     Columns: indices (list of int32), values (list of float32), soft_label (list of k float32), is_heldout. Held-out
     rows choose the regularization; a hash of the text says which, so that duplicates stay on one side. With
-    `uncovered` the training rows without a vote are there too, without a soft label.
+    `uncovered` the training rows without a vote are there too, without a soft label. With `at_most` only so many rows
+    are taken, spread over the shard.
     """
 
     def __init__(
@@ -45,6 +46,7 @@ class FeaturizeShard:
         features: FeatureSpec | Mapping[str, Any],
         digest: str,
         uncovered: bool = False,
+        at_most: int | None = None,
     ) -> None:
         self._folder = folder_of(folder)
         self._labels = labels
@@ -52,6 +54,7 @@ class FeaturizeShard:
         self._id = id_column
         self._digest = digest
         self._uncovered = uncovered
+        self._at_most = at_most
         spec = features if isinstance(features, FeatureSpec) else FeatureSpec.from_json(features)
         self._featurizer = Featurizer(spec)
 
@@ -72,6 +75,8 @@ class FeaturizeShard:
         used = pc.invert(labels.column("is_test"))
         if not self._uncovered:
             used = pc.and_(used, covered)
+        if self._at_most is not None:
+            used = _spread(used, self._at_most)
         # An uncovered row's soft label is the class balance, which is nothing to learn from.
         given = pc.if_else(covered, labels.column("soft_label"), None)
         soft, rows = given.filter(used), texts.filter(used).to_pylist()
@@ -100,6 +105,13 @@ def is_heldout(text: str | None) -> bool:
     be held out.
     """
     return (text_hash(text) * 2**20) % 1.0 < HELDOUT_FRACTION
+
+
+def _spread(used: pa.ChunkedArray, at_most: int) -> pa.Array:
+    places = np.flatnonzero(used.to_numpy())
+    chosen = np.zeros(len(used), bool)
+    chosen[places[np.unique(np.linspace(0, len(places) - 1, min(at_most, len(places))).round().astype(int))]] = True
+    return pa.array(chosen)
 
 
 def _lists(features: Sparse, values: pa.Array) -> pa.Array:

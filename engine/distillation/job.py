@@ -45,6 +45,7 @@ class Job:
         loss: of a row.
         self_training: whether uncovered rows in the files are learned from.
         telling: whether the penalty follows how telling a feature is; see `ratios`.
+        first_columns: only so many of the features count, the first; all of them unless given.
     """
 
     files: tuple[Folder, ...]
@@ -55,6 +56,7 @@ class Job:
     loss: Loss = field(default_factory=Loss)
     self_training: bool = False
     telling: bool = False
+    first_columns: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -110,6 +112,8 @@ def do_job(
     num_train, num_heldout = int(told[0]), int(told[1])
     frequencies = told[2 + job.num_classes :].astype(np.int64)
     scales = scales_of(frequencies, num_rows=num_train + num_heldout)
+    if job.first_columns is not None:
+        scales[job.first_columns :] = 0
     shares = told[2 : 2 + job.num_classes] / max(1, num_train + num_heldout)
     # Hashing leaves most buckets of a small corpus empty: their weights stay zero, and steps need not carry them.
     used = np.flatnonzero(scales)

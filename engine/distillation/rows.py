@@ -60,13 +60,20 @@ def joined(first: Rows, second: Rows) -> Rows:
     )
 
 
-def feature_spec(spec: EndModelSpec, *, embedding_width: int | None = None, columns: Sequence[str] = ()) -> FeatureSpec:
+_LONGEST_TRIED = 5
+"""Characters in a row that are tried where the task leaves it open."""
+
+
+def feature_spec(
+    spec: EndModelSpec, *, embedding_width: int | None = None, columns: Sequence[str] = (), characters: bool = True
+) -> FeatureSpec:
     """Return what workers need of the spec to make features.
 
     Args:
         spec: of the task.
         embedding_width: of rows that were embedded before.
         columns: of the records, for `features: columns`.
+        characters: what a trial said of them, where the task leaves it open.
     """
     if embedding_width is not None:
         return FeatureSpec(kind="embedding", width=embedding_width)
@@ -74,12 +81,15 @@ def feature_spec(spec: EndModelSpec, *, embedding_width: int | None = None, colu
         return FeatureSpec(kind="columns", num_features_log2=spec.num_features_log2, columns=tuple(columns))
     if spec.head == "fine_tune":
         return FeatureSpec(kind="tokens", encoder=spec.encoder, max_tokens=spec.max_tokens)
+    longest = spec.max_char_ngram
+    if longest == "auto":
+        longest = _LONGEST_TRIED if characters and spec.tries_characters else 0
     return FeatureSpec(
         kind=spec.features,
         encoder=spec.encoder,
         num_features_log2=spec.num_features_log2,
         max_ngram=spec.max_ngram,
-        max_char_ngram=spec.max_char_ngram,
+        max_char_ngram=longest,
     )
 
 

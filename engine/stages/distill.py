@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.distillation.rows import feature_spec
+from engine.stages.characters import tried
 from engine.stages.context import Context
 from engine.stages.corpus import Corpus
 from engine.stages.inputs import Input, Inputs, given
@@ -60,7 +61,7 @@ def distill(ctx: Context, corpus: Corpus, labels: str) -> Distilled:
     knobs = {f"`end_model.{key}`": value for key, value in spec.model_dump().items()}
     inputs = Inputs(
         stage="distill",
-        version=(3,),
+        version=(4,),
         parts=(
             Input(
                 name="the soft labels",
@@ -86,18 +87,23 @@ def distill(ctx: Context, corpus: Corpus, labels: str) -> Distilled:
     digest = inputs.digest
     record = ctx.reuse(inputs, complete=all((model / name).is_file() for name in MODEL_FILES))
     if record is None:
-        paths = [features_path(folder, shard.key, features) for shard in corpus.shards]
-        present = names_in(folder / "features")
-        missing = [s.to_json() for s, path in zip(corpus.shards, paths, strict=True) if path.name not in present]
-        args = {
+        args: dict[str, Any] = {
             "folder": str(folder),
             "labels": labels,
             "text": distilled_from(task),
             "id_column": task.columns.id,
-            "features": settings,
-            "digest": features,
             "uncovered": spec.self_training,
         }
+        told = dict(facts)
+        if spec.tries_characters and settings.kind == "hashed_ngrams":
+            trial = tried(ctx, corpus, features=settings, args=args, slowest_item_s=_slowest(task))
+            told["characters"] = str(trial)
+            settings = feature_spec(spec, characters=trial.help)
+            features = digest_of("features", 2, labels, text_key(task), settings.to_json(), spec.self_training)
+        args |= {"features": settings, "digest": features}
+        paths = [features_path(folder, shard.key, features) for shard in corpus.shards]
+        present = names_in(folder / "features")
+        missing = [s.to_json() for s, path in zip(corpus.shards, paths, strict=True) if path.name not in present]
         for _ in ctx.stream(
             "distill",
             missing,
@@ -119,7 +125,7 @@ def distill(ctx: Context, corpus: Corpus, labels: str) -> Distilled:
             class_names=task.class_names,
             seed=task.seed,
             out=model,
-            facts=facts,
+            facts=told,
             shared=folder,
             features=settings,
         )

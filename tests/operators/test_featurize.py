@@ -66,6 +66,26 @@ def test_uncovered_rows_come_along_where_they_are_asked_for(tmp_path: Path) -> N
     assert all(table.column("indices").to_pylist())
 
 
+def test_a_sample_is_spread_over_the_shard(tmp_path: Path) -> None:
+    """So many of the rows that may be learned from, from the first to the last."""
+    shard = _shard(tmp_path, [f"word{i}" for i in range(50)])
+    _labels(tmp_path, shard, ["labeled", "uncovered"] * 25, [False] * 50)
+    for at_most, expected in ((3, ["word0", "word24", "word48"]), (100, [f"word{i}" for i in range(0, 50, 2)])):
+        step = FeaturizeShard(
+            folder=str(tmp_path),
+            labels="l",
+            text="body",
+            id_column=None,
+            features=SPEC,
+            digest=f"f{at_most}",
+            at_most=at_most,
+        )
+        step(shard.to_json())
+        table = pq.read_table(features_path(tmp_path, shard.key, f"f{at_most}"))
+        features = Featurizer(SPEC).transform(expected)
+        assert table.column("indices").to_pylist() == [features[i].indices.tolist() for i in range(len(expected))]
+
+
 def test_a_shard_without_covered_rows_gives_an_empty_file(tmp_path: Path) -> None:
     """Nothing to train on is a file with no rows, not an error."""
     shard = _shard(tmp_path, ["good", None])

@@ -1,0 +1,85 @@
+"""Whether sequences of characters help a corpus, tried on some thousand rows before all are featurized.
+
+They help where words are few or spelled in many ways, cost as much again as words, and lead astray where words tell
+everything. Held-out soft labels decide: the linear model is trained with the columns of characters and without them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from engine.distillation.groups import Alone
+from engine.distillation.job import Job, do_job
+from engine.distillation.rows import num_covered
+from operators.features import FeatureSpec, Featurizer
+from operators.storage import Folder
+
+SAMPLE_ROWS = 6000
+"""Rows of a trial: a tenth of them is held out, and training on them twice takes seconds."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CharacterTrial:
+    """What a trial found.
+
+    Attributes:
+        rows: it took.
+        with_loss: held-out cross entropy with characters; NaN where no row was held out.
+        without_loss: the same without.
+    """
+
+    rows: int
+    with_loss: float
+    without_loss: float
+
+    @property
+    def help(self) -> bool:
+        """Whether characters are to be used."""
+        return self.with_loss < self.without_loss
+
+    def __str__(self) -> str:
+        if math.isnan(self.with_loss):
+            return f"not used: {self.rows} rows are too few to try"
+        losses = f"held-out loss {self.with_loss:.4f} with them, {self.without_loss:.4f} without, of {self.rows} rows"
+        return f"{'used' if self.help else 'not used'}: {losses}"
+
+
+def try_characters(
+    files: Sequence[Folder],
+    *,
+    features: FeatureSpec,
+    num_classes: int,
+    regularization: Sequence[float],
+    epochs: int,
+) -> CharacterTrial:
+    """Train with characters and without; gold is not read.
+
+    Args:
+        files: featurized with characters.
+        features: that they were featurized by.
+        num_classes: k.
+        regularization: to choose from, as for the model itself.
+        epochs: for each, at most.
+    """
+    if num_covered(files) == 0:
+        return CharacterTrial(rows=0, with_loss=math.nan, without_loss=math.nan)
+    num_features = Featurizer(features).num_features
+    job = Job(
+        files=tuple(files),
+        num_features=num_features,
+        num_classes=num_classes,
+        regularization=tuple(sorted(set(regularization), reverse=True)),
+        epochs=epochs,
+        telling=True,
+    )
+    words = Featurizer(replace(features, max_char_ngram=0)).num_features
+    found = [
+        do_job(one, one.files, group=Alone(), progress=None, on_round=lambda _: None)
+        for one in (job, replace(job, first_columns=words))
+    ]
+    rows = found[0].num_train + found[0].num_heldout
+    both = found[0].num_train > 0 and found[0].num_heldout > 0
+    losses = [trained.chosen.heldout_loss if both else math.nan for trained in found]
+    return CharacterTrial(rows=rows, with_loss=losses[0], without_loss=losses[1])

@@ -1,0 +1,83 @@
+"""Characters are used where held-out soft labels ask for them, and nowhere else."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from engine.distillation.characters import try_characters
+from engine.distillation.rows import feature_spec
+from engine.task_end_model import EndModelSpec
+from operators.features import FeatureSpec, Featurizer
+
+SPEC = FeatureSpec(num_features_log2=12, max_ngram=1, max_char_ngram=5)
+LETTERS = list("abcdefghijklmnopqrstuvwxyz")
+
+
+def _written(path: Path, texts: list[str], classes: np.ndarray) -> Path:
+    block = Featurizer(SPEC).transform(texts)
+    spans = [slice(a, b) for a, b in zip(block.indptr, block.indptr[1:], strict=False)]
+    soft = np.where(classes[:, None] == np.arange(2), 0.9, 0.1)
+    table = pa.table(
+        {
+            "indices": pa.array([block.indices[s] for s in spans], pa.list_(pa.int32())),
+            "values": pa.array([block.data[s] for s in spans], pa.list_(pa.float32())),
+            "soft_label": pa.array(soft.tolist(), pa.list_(pa.float32())),
+            "is_heldout": pa.array([i % 5 == 0 for i in range(len(texts))]),
+        }
+    )
+    pq.write_table(table, path)
+    return path
+
+
+def _tried(files: list[Path]):
+    return try_characters(files, features=SPEC, num_classes=2, regularization=(1e-2, 1e-4), epochs=20)
+
+
+def test_endings_of_words_that_nobody_has_seen(tmp_path: Path) -> None:
+    """Only characters can tell what a held-out row is."""
+    rng = np.random.default_rng(0)
+    classes = rng.integers(0, 2, 400)
+    stems = ["".join(rng.choice(LETTERS, 7)) for _ in classes]
+    texts = [stem + ("ing" if y else "ful") for stem, y in zip(stems, classes, strict=True)]
+    trial = _tried([_written(tmp_path / "a.parquet", texts, classes)])
+    assert trial.help
+    assert trial.with_loss < trial.without_loss - 0.1
+    assert trial.rows == 400
+    assert str(trial).startswith("used: held-out loss ")
+
+
+def test_words_that_tell_everything(tmp_path: Path) -> None:
+    """One word tells the class, and characters of the others only distract."""
+    rng = np.random.default_rng(0)
+    classes = rng.integers(0, 2, 400)
+    noise = [" ".join("".join(rng.choice(LETTERS, 6)) for _ in range(12)) for _ in classes]
+    texts = [f"{'no' if y else 'on'} {rest}" for y, rest in zip(classes, noise, strict=True)]
+    trial = _tried([_written(tmp_path / "a.parquet", texts, classes)])
+    assert not trial.help
+    assert str(trial).startswith("not used: held-out loss ")
+
+
+def test_too_few_rows_to_try(tmp_path: Path) -> None:
+    """None at all, or none held out: words alone."""
+    trial = _tried([_written(tmp_path / "a.parquet", ["one"], np.array([1]))])
+    assert math.isnan(trial.with_loss)
+    assert not trial.help
+    assert str(trial) == "not used: 1 rows are too few to try"
+    empty = tmp_path / "none.parquet"
+    pq.write_table(pq.read_table(tmp_path / "a.parquet").slice(0, 0), empty)
+    assert _tried([empty]).rows == 0
+
+
+def test_what_a_task_says_is_done() -> None:
+    """A number is taken as it is; what is left open follows the trial, for n-grams alone."""
+    assert feature_spec(EndModelSpec()).max_char_ngram == 5
+    assert feature_spec(EndModelSpec(), characters=False).max_char_ngram == 0
+    assert feature_spec(EndModelSpec(max_char_ngram=4), characters=False).max_char_ngram == 4
+    assert feature_spec(EndModelSpec(max_char_ngram=0)).max_char_ngram == 0
+    assert not EndModelSpec(max_char_ngram=3).tries_characters
+    assert feature_spec(EndModelSpec(features="encoder", encoder="x")).max_char_ngram == 0
