@@ -65,6 +65,9 @@ def test_labels_a_corpus_from_start_to_report(project: Callable[..., Path]):
     for stage in ("index", "apply", "fit", "label", "distill", "predict", "evaluate"):
         assert report["stages"][stage]["seconds"] > 0
     assert set(report["money"]) >= {"spent", "tokens_in", "tokens_out", "direct_labeling_estimate", "currency"}
+    # Whether characters help was tried, and what the trial wrote is gone.
+    assert "held-out loss" in json.loads((run / "model" / "config.json").read_text())["facts"]["characters"]
+    assert len(list((run / "features").iterdir())) == len(list((run / "labels").iterdir()))
     html = (run / "report.html").read_text()
     assert "<script src" not in html
     assert 'href="http' not in html
