@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from engine.distillation.characters import try_characters
+from engine.distillation.characters import CharacterTrial, try_characters
 from engine.distillation.rows import feature_spec
 from engine.task_end_model import EndModelSpec
 from operators.features import FeatureSpec, Featurizer
@@ -60,6 +60,14 @@ def test_words_that_tell_everything(tmp_path: Path) -> None:
     trial = _tried([_written(tmp_path / "a.parquet", texts, classes)])
     assert not trial.help
     assert str(trial).startswith("not used: held-out loss ")
+
+
+def test_a_hair_is_no_help() -> None:
+    """Characters must save a hundredth of the loss, and no class may be lost by them."""
+    assert not CharacterTrial(rows=500, with_loss=0.7632, without_loss=0.7633).help
+    assert CharacterTrial(rows=500, with_loss=0.75, without_loss=0.77).help
+    assert not CharacterTrial(rows=500, with_loss=0.75, without_loss=0.77, with_lost=1).help
+    assert CharacterTrial(rows=500, with_loss=0.75, without_loss=0.77, with_lost=1, without_lost=1).help
 
 
 def test_too_few_rows_to_try(tmp_path: Path) -> None:
