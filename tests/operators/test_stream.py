@@ -167,7 +167,7 @@ def test_a_cluster_without_room_says_so(tmp_path):
 
 
 def test_an_item_that_hangs_is_named(tmp_path):
-    """Where workers are placed and nothing comes, the items under way are told; a busy machine takes long to place one."""
+    """The items under way are told where nothing comes; a busy machine takes long to place a worker."""
     about = About(stage="apply", name_of=lambda item: f"file {item}.csv")
     message = r"1 of 1 workers were placed, .*Begun and not ended: file slow.csv \(attempt 1, \d+ s ago\)"
     with pytest.raises(StepError, match=message):
