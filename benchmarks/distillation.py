@@ -26,10 +26,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
-import pyarrow.parquet as pq
 import scipy.sparse as sp
-from distillation_data import SOURCES, Corpus, read_corpus
+from distillation_data import PAPER, SOURCES, Corpus, read_corpus, write_rows
 from measure import ROOT, SHARED, provenance
 
 from engine.distillation.characters import SAMPLE_ROWS, try_characters
@@ -46,17 +44,6 @@ from operators.moments import Moments
 from operators.patterns import Patterns
 from operators.posterior import hard_labels, soft_labels
 from operators.schema import ABSTAIN, Floats, Votes
-
-PAPER = {
-    "youtube": {"label_model": 0.93, "end_model": 0.891},
-    "sms": {"label_model": 0.76, "end_model": 0.93},
-    "yelp": {"label_model": 0.82, "end_model": 0.83},
-    "medabs": {"label_model": 0.56, "end_model": 0.354},
-    "french": {"label_model": 0.69, "end_model": 0.69},
-    "reviews": {"label_model": 0.79, "end_model": 0.75},
-}
-"""Best figures of the paper over its language models and label models (for reviews, its IMDb); other rows, programs
-and splits than here, so they give the scale and no comparison."""
 
 
 def main() -> None:
@@ -174,13 +161,13 @@ def trained(
         path = Path(folder) / "rows.parquet"
         if spec.tries_characters:
             some = np.unique(np.linspace(0, len(chosen) - 1, min(SAMPLE_ROWS, len(chosen))).round().astype(int))
-            write(path, matrix, labels, heldout, rows=chosen[some])
+            write_rows(path, matrix, labels, heldout, rows=chosen[some])
             trial = try_characters(
                 [path], features=features, num_classes=k, regularization=spec.regularization, epochs=spec.passes
             )
             features, characters = feature_spec(spec, characters=trial.help), str(trial)
             matrix = matrix[:, : Featurizer(features).num_features]
-        write(path, matrix, labels, heldout, rows=chosen)
+        write_rows(path, matrix, labels, heldout, rows=chosen)
         names = [str(y) for y in range(k)]
         done = distill(
             [path], spec=spec, class_names=names, seed=0, out=Path(folder) / "model", facts={}, features=features
@@ -188,23 +175,6 @@ def trained(
         model = load_model(Path(folder) / "model")
         assert isinstance(model, FeatureModel), "a fine-tuned encoder reads texts, and has no features to score"
         return model.probabilities(matrix[np.flatnonzero(test)]), {**done.to_json(), "characters": characters}
-
-
-def write(
-    path: Path, matrix: Sparse, labels: Floats, heldout: npt.NDArray[np.bool_], *, rows: npt.NDArray[np.int64]
-) -> None:
-    """Write rows as `FeaturizeShard` does."""
-    block = matrix[rows]
-    offsets = pa.array(block.indptr.astype(np.int32))
-    table = pa.table(
-        {
-            "indices": pa.ListArray.from_arrays(offsets, pa.array(block.indices, pa.int32())),
-            "values": pa.ListArray.from_arrays(offsets, pa.array(block.data, pa.float32())),
-            "soft_label": pa.array(labels[rows].astype(np.float32).tolist(), pa.list_(pa.float32())),
-            "is_heldout": pa.array(heldout[rows]),
-        }
-    )
-    pq.write_table(table, path)
 
 
 def score(corpus: Corpus, soft: Floats, votes: Votes, rows: npt.NDArray[np.bool_], *, prior: int) -> dict[str, float]:

@@ -1,8 +1,10 @@
-"""A killed worker: training goes on and ends as it would have."""
+"""A killed worker or driver: training goes on and ends as it would have."""
 
 from __future__ import annotations
 
+import contextlib
 import os
+import pickle
 import subprocess
 import sys
 import time
@@ -30,8 +32,8 @@ from engine.task_end_model import EndModelSpec
 if __name__ == "__main__":
     out, files = Path(sys.argv[1]), [Path(name) for name in sys.argv[2:]]
     spec = EndModelSpec(
-        head="mlp", hidden_units=8, epochs=4, regularization=(1e-2, 1e-3, 1e-4), num_features_log2=12, max_ngram=1,
-        trainer="ray", num_workers=2,
+        head="mlp", hidden_units=8, epochs=4, regularization=(1e-1, 1e-2, 1e-3, 1e-4, 1e-5),
+        num_features_log2=12, max_ngram=1, trainer="ray", num_workers=2,
     )
     with connect(num_cpus=4):
         done = distill(files, spec=spec, class_names=("bad", "good"), seed=0, out=out, facts={})
@@ -51,10 +53,20 @@ def _start(out: Path, files: list[Path], log: Path) -> subprocess.Popen[bytes]:
         )
 
 
-def _wait_for_checkpoint(out: Path, process: subprocess.Popen[bytes], log: Path) -> None:
-    """Wait until a round is kept, so that a kill comes in the middle."""
+def _rounds(out: Path, *, since: float = 0.0) -> list[int]:
+    """Read how many regularizations were done by each checkpoint that is kept, and that was written since then."""
+    found = []
+    for path in out.parent.glob(f"{SCRATCH}*/**/progress.pickle"):
+        with contextlib.suppress(FileNotFoundError, EOFError, pickle.UnpicklingError):  # deleted, or half written
+            if path.stat().st_mtime > since:
+                found.append(pickle.loads(path.read_bytes()).rounds)  # noqa: S301 - our own
+    return found
+
+
+def _wait_for_checkpoint(out: Path, process: subprocess.Popen[bytes], log: Path, *, rounds: int = 1) -> None:
+    """Wait until so many rounds are kept, so that a kill comes in the middle."""
     for _ in range(1200):
-        if any(out.parent.glob(f"{SCRATCH}*/**/progress.pickle")):
+        if max(_rounds(out), default=0) >= rounds:
             return
         assert process.poll() is None, f"the training ended before it could be killed: {log.read_text()}"
         time.sleep(0.1)
@@ -88,5 +100,32 @@ def test_a_killed_worker_is_replaced(whole: tuple[list[Path], np.ndarray], tmp_p
     assert found, f"no worker to kill: {log.read_text()}"
     found[int(rng.integers(len(found)))].kill()
     assert process.wait(300) == 0, log.read_text()
+    assert np.allclose(EndModel.load(out).predict_proba(TEXTS), expected, atol=1e-4)
+    assert [path.name for path in out.parent.iterdir()] == ["model"]
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_a_killed_driver_is_started_again(whole: tuple[list[Path], np.ndarray], tmp_path: Path, seed: int) -> None:
+    """kill -9 of the driver after its second checkpoint: the next run goes on from there, to the same model."""
+    files, expected = whole
+    out, log = tmp_path / "killed" / "model", tmp_path / "killed.log"
+    process = _start(out, files, log)
+    _wait_for_checkpoint(out, process, log, rounds=2)
+    time.sleep(np.random.default_rng(seed).random() * 2)
+    started = psutil.Process(process.pid).children(recursive=True)
+    process.kill()
+    process.wait()
+    assert not out.exists(), "the training had ended before it was killed"
+    _, left = psutil.wait_procs(started, timeout=90)
+    assert not [p for p in left if "RayTrainWorker" in " ".join(p.cmdline())], "workers outlived their driver"
+    killed_at = time.time()
+    again = _start(out, files, log)
+    seen: list[int] = []
+    while again.poll() is None:
+        seen += _rounds(out, since=killed_at)
+        time.sleep(0.05)
+    assert again.returncode == 0, log.read_text()
+    assert seen, "no checkpoint was written by the second run"
+    assert min(seen) >= 2, "the second run started anew"
     assert np.allclose(EndModel.load(out).predict_proba(TEXTS), expected, atol=1e-4)
     assert [path.name for path in out.parent.iterdir()] == ["model"]
