@@ -72,6 +72,7 @@ def main() -> None:
             folder / "jpegs", source=args.photographs, count=_SHARDS[1] * shard_rows, long_side=args.long_side
         )
         files = sorted(photographs.iterdir())
+        bytes_a_jpeg = round(statistics.mean(path.stat().st_size for path in files[:397]))
         resized = write_resized(folder / "resized.parquet", photographs=files, shaping=clip._shaping)
         bounds = {"max_rows": shard_rows, "max_bytes": 1 << 40, "columns": ["image"]}
         shards = {
@@ -104,7 +105,7 @@ def main() -> None:
         "batch_size": clip.batch_size,
         "shard_rows": shard_rows,
         "long_side": args.long_side,
-        "bytes_a_jpeg": round(statistics.mean(path.stat().st_size for path in files[:397])),
+        "bytes_a_jpeg": bytes_a_jpeg,
         **found,
     }
     sys.stdout.write(json.dumps(found, indent=1) + "\n")
