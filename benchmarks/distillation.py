@@ -113,7 +113,7 @@ def scored(
     """Fit, distill and score with one seed."""
     matrix, used = features
     k = corpus.source.num_classes
-    is_test, heldout = corpus.is_test(seed) & used, corpus.is_heldout(seed)
+    is_test, folds = corpus.is_test(seed) & used, corpus.folds(seed)
     train = ~corpus.is_test(seed) & used
     votes = corpus.votes
     covered = (votes >= 0).any(axis=1)
@@ -127,7 +127,7 @@ def scored(
         found[key] = score(corpus, soft[name][is_test], votes[is_test], is_test, prior=int(evidence.prior.argmax()))
     taught, gold = train & covered, np.eye(k)[corpus.gold]
     for key, labels, rows in (("distilled", soft["moment_matching"], taught), ("ceiling", gold, train)):
-        made, told = trained(matrix, labels, rows=rows, heldout=heldout, spec=spec, k=k, test=is_test)
+        made, told = trained(matrix, labels, rows=rows, folds=folds, spec=spec, k=k, test=is_test)
         # Every row has a prediction: as if one program voted on all.
         found[key] = score(corpus, made, made.argmax(axis=1).astype(np.int8)[:, None], is_test, prior=0)
         if key == "distilled":
@@ -148,7 +148,7 @@ def trained(
     labels: Floats,
     *,
     rows: npt.NDArray[np.bool_],
-    heldout: npt.NDArray[np.bool_],
+    folds: npt.NDArray[np.uint8],
     spec: EndModelSpec,
     k: int,
     test: npt.NDArray[np.bool_],
@@ -161,13 +161,13 @@ def trained(
         path = Path(folder) / "rows.parquet"
         if spec.tries_characters:
             some = np.unique(np.linspace(0, len(chosen) - 1, min(SAMPLE_ROWS, len(chosen))).round().astype(int))
-            write_rows(path, matrix, labels, heldout, rows=chosen[some])
+            write_rows(path, matrix, labels, folds, rows=chosen[some])
             trial = try_characters(
                 [path], features=features, num_classes=k, regularization=spec.regularization, epochs=spec.passes
             )
             features, characters = feature_spec(spec, characters=trial.help), str(trial)
             matrix = matrix[:, : Featurizer(features).num_features]
-        write_rows(path, matrix, labels, heldout, rows=chosen)
+        write_rows(path, matrix, labels, folds, rows=chosen)
         names = [str(y) for y in range(k)]
         done = distill(
             [path], spec=spec, class_names=names, seed=0, out=Path(folder) / "model", facts={}, features=features

@@ -21,11 +21,12 @@ import pyarrow.parquet as pq
 from measure import sources_of
 
 from operators.features import Sparse
+from operators.featurize import NUM_FOLDS
 from operators.rows import text_hash
 from operators.sandbox.pool import Limits, Sandbox
 from operators.schema import Floats, Votes
 
-TEST_FRACTION, HELDOUT_FRACTION = 0.2, 0.1
+TEST_FRACTION = 0.2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,9 +93,10 @@ class Corpus:
             return np.asarray(self.split == "test")
         return np.array([_hash(text, seed) < TEST_FRACTION for text in self.texts])
 
-    def is_heldout(self, seed: int) -> npt.NDArray[np.bool_]:
-        """(n,) training rows that choose among settings, by later digits of the same hash as in a run."""
-        return np.array([(_hash(text, seed) * 2**20) % 1.0 < HELDOUT_FRACTION for text in self.texts])
+    def folds(self, seed: int) -> npt.NDArray[np.uint8]:
+        """(n,) fold of each row, by later digits of the same hash as in a run."""
+        found = [(_hash(text, seed) * 2**20) % 1.0 * NUM_FOLDS for text in self.texts]
+        return np.array(found).astype(np.uint8)
 
 
 def read_corpus(name: str, *, data: Path, programs: Path, cache: Path) -> Corpus:
@@ -122,7 +124,7 @@ def read_corpus(name: str, *, data: Path, programs: Path, cache: Path) -> Corpus
 
 
 def write_rows(
-    path: Path, matrix: Sparse, labels: Floats, heldout: npt.NDArray[np.bool_], *, rows: npt.NDArray[np.int64]
+    path: Path, matrix: Sparse, labels: Floats, folds: npt.NDArray[np.uint8], *, rows: npt.NDArray[np.int64]
 ) -> None:
     """Write rows as `FeaturizeShard` does."""
     block = matrix[rows]
@@ -132,7 +134,7 @@ def write_rows(
             "indices": pa.ListArray.from_arrays(offsets, pa.array(block.indices, pa.int32())),
             "values": pa.ListArray.from_arrays(offsets, pa.array(block.data, pa.float32())),
             "soft_label": pa.array(labels[rows].astype(np.float32).tolist(), pa.list_(pa.float32())),
-            "is_heldout": pa.array(heldout[rows]),
+            "fold": pa.array(folds[rows]),
         }
     )
     pq.write_table(table, path)

@@ -66,7 +66,7 @@ def _worker(config: dict[str, Any]) -> None:
     whole: Rows = ray.get(config["rows"])
     group = Timed()
     part = np.arange(group.rank, whole.num_rows, group.size)
-    rows = Rows(features=whole.features[part], soft=whole.soft[part])
+    rows = Rows(features=whole.features[part], soft=whole.soft[part], folds=whole.folds[part])
     if work.network is None:
         times = {"regularization": (1e-6,), "epochs": STEPS, "last_epochs": STEPS}
         retrain(rows, group=group, loss=Loss(), factors=None, **times)
@@ -82,7 +82,7 @@ def _worker(config: dict[str, Any]) -> None:
 def _fine_tuned(spec: NetworkSpec, rows: Rows, group: Timed) -> float:
     """Seconds of the second of two passes."""
     network = make(spec, num_features=rows.features.shape[1], class_names=CLASSES)
-    nothing = Rows(features=rows.features[:0], soft=rows.soft[:0])
+    nothing = rows.taken(np.zeros(rows.num_rows, bool))
     trainer = Trainer(network, rows, nothing, spec=spec, epochs=2, loss=Loss(), group=group, attempt=0)
     progress = NetworkProgress(rounds=0, weights=flat(network), choice=Choice.none(flat(network)))
     ends = [time.perf_counter()]

@@ -44,7 +44,8 @@ class Work:
         if self.network is None:
             matrix = matrix[:, np.flatnonzero(np.bincount(matrix.indices, minlength=matrix.shape[1]))]
         share = np.random.default_rng(0).random((len(self.texts), 1)).astype(np.float32)
-        return Rows(features=matrix, soft=np.hstack([share, 1 - share]))
+        folds = np.ones(len(self.texts), np.uint8)
+        return Rows(features=matrix, soft=np.hstack([share, 1 - share]), folds=folds)
 
 
 def train_plain(work: Work, rows: Rows) -> float:

@@ -24,16 +24,17 @@ from operators.label import labels_path
 from operators.rows import text_hash
 from operators.storage import Folder, folder_of, read_table
 
-HELDOUT_FRACTION = 0.1
+NUM_FOLDS = 10
+"""Parts of the training rows; the first is held out, the others too where rows are few."""
 
 
 class FeaturizeShard:
     """Step: write `features/<shard>-<digest>.parquet`.
 
-    Columns: indices (list of int32), values (list of float32), soft_label (list of k float32), is_heldout. Held-out
-    rows choose the regularization; a hash of the text says which, so that duplicates stay on one side. With
-    `uncovered` the training rows without a vote are there too, without a soft label. With `at_most` only so many rows
-    are taken, spread over the shard.
+    Columns: indices (list of int32), values (list of float32), soft_label (list of k float32), fold (0..9). Rows of a
+    fold are held out together to choose the regularization; a hash of the text says which, so that duplicates stay on
+    one side. With `uncovered` the training rows without a vote are there too, without a soft label. With `at_most`
+    only so many rows are taken, spread over the shard.
     """
 
     def __init__(
@@ -86,7 +87,7 @@ class FeaturizeShard:
                 "indices": _lists(features, pa.array(features.indices, pa.int32())),
                 "values": _lists(features, pa.array(features.data, pa.float32())),
                 "soft_label": soft.cast(pa.list_(pa.float32())),
-                "is_heldout": pa.array([is_heldout(text) for text in rows], pa.bool_()),
+                "fold": pa.array([fold_of(text) for text in rows], pa.uint8()),
             }
         )
         commit_table(features_path(self._folder, shard.key, self._digest), table)
@@ -98,13 +99,13 @@ def features_path(folder: Folder, shard_key: str, digest: str) -> Folder:
     return folder / "features" / f"{shard_key}-{digest}.parquet"
 
 
-def is_heldout(text: str | None) -> bool:
-    """Say whether a training row is held out.
+def fold_of(text: str | None) -> int:
+    """Say which fold a training row is in.
 
     The test split cuts the same hash, so this looks at later digits of it; else no row that the split leaves would
-    be held out.
+    be in the first folds.
     """
-    return (text_hash(text) * 2**20) % 1.0 < HELDOUT_FRACTION
+    return int((text_hash(text) * 2**20) % 1.0 * NUM_FOLDS)
 
 
 def _spread(used: pa.ChunkedArray, at_most: int) -> pa.Array:

@@ -29,9 +29,6 @@ _FLAGS = tuple(
 _SIZES = (40, 40, 8, 6, 5, 4, len(_FLAGS))
 """Steps of: characters, words, digits, share of capitals, exclamation marks, question marks; and the flags."""
 
-_BEGINNING = 256
-"""Characters of a text whose sequences are looked at: they help where words are few; a long text has words enough."""
-
 NUM_LOOKS = 128
 """Places for the looks of a text, some of them kept free."""
 
@@ -45,7 +42,8 @@ class Ngrams:
         num_features: d: words and their sequences, then the looks, then characters if any.
     """
 
-    def __init__(self, *, num_buckets: int, max_ngram: int, max_char_ngram: int) -> None:
+    def __init__(self, *, num_buckets: int, max_ngram: int, max_char_ngram: int, char_window: int) -> None:
+        """Set up the hashing; see `features.FeatureSpec`."""
         from sklearn.feature_extraction.text import HashingVectorizer
 
         # Without alternating signs: counts stay positive, and the logarithm below makes sense of them.
@@ -61,7 +59,7 @@ class Ngrams:
         if max_char_ngram:
             shortest = min(3, max_char_ngram)
             chars = HashingVectorizer(ngram_range=(shortest, max_char_ngram), analyzer="char_wb", **options)
-            self._parts.append(lambda texts: _logarithm(chars.transform([text[:_BEGINNING] for text in texts])))
+            self._parts.append(lambda texts: _logarithm(chars.transform([text[:char_window] for text in texts])))
             self.num_features += num_buckets
 
     def transform(self, texts: Sequence[str]) -> Any:

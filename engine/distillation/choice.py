@@ -10,14 +10,17 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from operators.schema import Floats
 
 LOST = 0.25
 """A class has collapsed when fewer rows are predicted than this share of those that the soft labels give it."""
 
-PRESENT = 0.02
-"""Share of soft labels below which a class is too small on held-out rows to say so."""
+
+def least_share(num_classes: int) -> float:
+    """Return the share of labels below which a class is too small to say that it collapsed."""
+    return min(0.02, 0.5 / num_classes)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +33,7 @@ class Candidate:
         train_loss: objective, with the penalty.
         heldout_loss: mean cross entropy with the soft labels.
         predicted_shares: (k,) share of rows with each class the most probable.
-        soft_shares: (k,) mean soft label of the same rows.
+        label_shares: (k,) share of the same rows with each class the most probable by their soft labels.
     """
 
     regularization: float
@@ -38,18 +41,19 @@ class Candidate:
     train_loss: float
     heldout_loss: float
     predicted_shares: tuple[float, ...]
-    soft_shares: tuple[float, ...]
+    label_shares: tuple[float, ...]
 
     @property
     def collapsed(self) -> tuple[int, ...]:
         """Classes that are predicted far less often than the soft labels say."""
-        pairs = zip(self.predicted_shares, self.soft_shares, strict=True)
-        return tuple(c for c, (predicted, soft) in enumerate(pairs) if soft >= PRESENT and predicted < LOST * soft)
+        pairs = zip(self.predicted_shares, self.label_shares, strict=True)
+        least = least_share(len(self.label_shares))
+        return tuple(c for c, (predicted, told) in enumerate(pairs) if told >= least and predicted < LOST * told)
 
     @property
     def share_distance(self) -> float:
-        """Total variation between predicted and soft shares, 0..1."""
-        return float(np.abs(np.subtract(self.predicted_shares, self.soft_shares)).sum() / 2)
+        """Total variation between predicted shares and those of the labels, 0..1."""
+        return float(np.abs(np.subtract(self.predicted_shares, self.label_shares)).sum() / 2)
 
     def rank(self) -> tuple[int, float, float]:
         """Order candidates: without collapse by loss; with it, the one that lost fewest classes, then by shares."""
@@ -59,6 +63,12 @@ class Candidate:
     def to_json(self) -> dict[str, Any]:
         """Return plain values."""
         return asdict(self) | {"collapsed": list(self.collapsed)}
+
+
+def class_shares(labels: npt.NDArray[Any]) -> Floats:
+    """Count (n, k) scores or soft labels by their most probable class, a tie for all that are tied; (k,)."""
+    top = labels == labels.max(axis=1, keepdims=True, initial=-np.inf)
+    return np.asarray((top / np.maximum(1, top.sum(axis=1, keepdims=True))).sum(axis=0))
 
 
 @dataclass(slots=True)

@@ -13,15 +13,14 @@ import numpy as np
 
 from engine.distillation.calibration import ReliabilityBin, best_temperature, reliability
 from engine.distillation.choice import Candidate
+from engine.distillation.folds import Split, splits_of
 from engine.distillation.groups import Group
-from engine.distillation.loop import Progress, retrain, train
+from engine.distillation.linear import LinearTraining
+from engine.distillation.loop import Progress
 from engine.distillation.losses import Loss
-from engine.distillation.ratios import penalty_factors
-from engine.distillation.rows import Rows, joined, read_rows
-from engine.distillation.safety import Setting, Tried, best_of, class_shares, settings
-from engine.distillation.self_training import SelfTraining, learn_from_uncovered
-from operators.end_model import scores_of
-from operators.features import Sparse, document_frequencies, weighted
+from engine.distillation.rows import joined, read_rows
+from engine.distillation.self_training import SelfTraining
+from operators.features import document_frequencies, weighted
 from operators.schema import Counts, Floats
 from operators.storage import Folder
 
@@ -68,10 +67,10 @@ class Trained:
         weights: (d + 1, k) chosen, the bias last.
         chosen: as held-out rows see them.
         scales: (d,) 1 for the features that count, 0 for the others.
-        num_train: rows trained on, of all workers.
-        num_heldout: rows held out, of all workers.
+        num_rows: with a soft label, of all workers.
+        num_heldout: of them that were held out to choose by: some, all in turn, or 0 where there were too few.
         soft_shares: (k,) mean soft label of all rows.
-        temperature: to divide scores by; 1 where no row is held out.
+        temperature: to divide scores by; 1 where no row was held out.
         bins: calibrated confidence of held-out rows beside their soft labels.
         self_training: what uncovered rows brought, None where they were not to be learned from.
     """
@@ -80,7 +79,7 @@ class Trained:
     weights: Floats
     chosen: Candidate
     scales: Floats
-    num_train: int
+    num_rows: int
     num_heldout: int
     soft_shares: tuple[float, ...]
     temperature: float
@@ -109,45 +108,49 @@ def do_job(
     counts = document_frequencies(rows.features) + document_frequencies(heldout.features)
     sums = rows.soft.sum(axis=0, dtype=np.float64) + heldout.soft.sum(axis=0, dtype=np.float64)
     told = group.total(np.concatenate([[rows.num_rows, heldout.num_rows], sums, counts.astype(np.float64)]))
-    num_train, num_heldout = int(told[0]), int(told[1])
+    num_rows = int(told[0] + told[1])
     frequencies = told[2 + job.num_classes :].astype(np.int64)
-    scales = scales_of(frequencies, num_rows=num_train + num_heldout)
+    scales = scales_of(frequencies, num_rows=num_rows)
     if job.first_columns is not None:
         scales[job.first_columns :] = 0
-    shares = told[2 : 2 + job.num_classes] / max(1, num_train + num_heldout)
+    shares = told[2 : 2 + job.num_classes] / max(1, num_rows)
     # Hashing leaves most buckets of a small corpus empty: their weights stay zero, and steps need not carry them.
     used = np.flatnonzero(scales)
-    rows = Rows(features=weighted(rows.features, scales)[:, used], soft=rows.soft)
-    heldout = Rows(features=weighted(heldout.features, scales)[:, used], soft=heldout.soft)
-    if not num_heldout or not num_train:
+    rows = rows.with_features(weighted(rows.features, scales)[:, used])
+    heldout = heldout.with_features(weighted(heldout.features, scales)[:, used])
+    splits = splits_of(rows, heldout, group=group, in_turn=not job.self_training)
+    num_heldout = sum(split.num_heldout for split in splits)
+    if not splits:
         # A handful of rows that fell on one side: nothing to choose by, so the second strongest and its last epoch,
         # since with few rows the danger is to learn them by heart.
-        rows = heldout = rows if num_train else heldout
+        whole = joined(rows, heldout)
+        splits = (Split(rows=whole, heldout=whole, num_heldout=num_rows),)
         job = replace(job, regularization=(sorted(job.regularization, reverse=True)[:2][-1],))
     progress = progress or Progress.start(len(used), job.num_classes)
-    work = _Work(job, rows, heldout, shares=shares, group=group, on_round=on_round)
-    best = work.safest(progress)
+    training = LinearTraining(job, splits, shares=shares, group=group, on_round=on_round)
+    best = training.safest(progress)
     learned = None
     if job.self_training:
-        best, learned = work.self_trained(best, weighted(uncovered, scales)[:, used], progress)
-    weights, chosen = best.choice.weights, best.choice.best
+        best, learned = training.self_trained(best, weighted(uncovered, scales)[:, used], progress)
+    chosen = best.choice.best
     assert chosen is not None, "the start is always offered"
-    scores = scores_of(heldout.features, weights)
-    temperature = best_temperature(scores, heldout.soft, group) if num_heldout and num_train else 1.0
-    if num_heldout and 0 < num_train <= _RETRAIN_ROWS and not (learned and learned.kept):
-        weights = work.retrained(best.setting, chosen)
-    whole = np.zeros((job.num_features + 1, job.num_classes))
-    whole[used], whole[-1] = weights[:-1], weights[-1]
+    scores, soft = training.heldout(best)
+    temperature = best_temperature(scores, soft, group) if num_heldout else 1.0
+    weights = best.choice.weights
+    if num_heldout and num_rows <= _RETRAIN_ROWS and not (learned and learned.kept):
+        weights = training.retrained(best)
+    all_weights = np.zeros((job.num_features + 1, job.num_classes))
+    all_weights[used], all_weights[-1] = weights[:-1], weights[-1]
     return Trained(
         progress=progress,
-        weights=whole,
+        weights=all_weights,
         chosen=chosen,
         scales=scales,
-        num_train=num_train,
+        num_rows=num_rows,
         num_heldout=num_heldout,
         soft_shares=tuple(shares.tolist()),
         temperature=temperature,
-        bins=reliability(scores / temperature, heldout.soft, group),
+        bins=reliability(scores / temperature, soft, group),
         self_training=learned,
     )
 
@@ -164,85 +167,3 @@ def scales_of(frequencies: Counts, *, num_rows: int) -> Floats:
     """
     least = 1 if num_rows < _FEW_ROWS else 2
     return (frequencies >= least).astype(np.float64)
-
-
-class _Work:
-    """The rows of this process, and what can be done with them."""
-
-    def __init__(
-        self,
-        job: Job,
-        rows: Rows,
-        heldout: Rows,
-        *,
-        shares: Floats,
-        group: Group,
-        on_round: Callable[[Progress], None],
-    ) -> None:
-        self._job, self._rows, self._heldout = job, rows, heldout
-        self._shares, self._group, self._on_round = shares, group, on_round
-        self._factors = penalty_factors(rows, group) if job.telling else None
-
-    def safest(self, progress: Progress) -> Tried:
-        """Train with the task's setting, and with safer ones while a class is lost; `progress` knows them all."""
-        for setting in settings(self._job.regularization, self._job.loss)[len(progress.tried) :]:
-            if progress.tried and not progress.tried[-1].lost:
-                break
-            progress.tried.append(self._try(setting, self._rows, progress))
-            progress.restart()
-        return best_of(progress.tried)
-
-    def retrained(self, setting: Setting, chosen: Candidate) -> Floats:
-        """Train on the held-out rows too, by what they chose; the same passes from the same start."""
-        return retrain(
-            joined(self._rows, self._heldout).prepared(setting.loss, self._shares),
-            regularization=tuple(r for r in setting.regularization if r >= chosen.regularization),
-            epochs=self._job.epochs,
-            last_epochs=chosen.epoch,
-            group=self._group,
-            loss=setting.loss,
-            factors=self._factors,
-        )
-
-    def self_trained(self, best: Tried, uncovered: Sparse, progress: Progress) -> tuple[Tried, SelfTraining]:
-        """Train once more with the uncovered rows of which the model is sure; kept where held-out rows agree."""
-        scores = scores_of(uncovered, best.choice.weights)
-        scores = scores / best_temperature(
-            scores_of(self._heldout.features, best.choice.weights), self._heldout.soft, self._group
-        )
-        more, taken = learn_from_uncovered(self._rows, uncovered, scores, self._group)
-        if not taken:
-            return best, SelfTraining(rows=0, kept=False, heldout_loss=None)
-        chosen = best.choice.best
-        assert chosen is not None, "the start is always offered"
-        path = tuple(r for r in best.setting.regularization if r >= chosen.regularization)
-        again = self._try(replace(best.setting, regularization=path), more, progress)
-        found = again.choice.best
-        assert found is not None, "the start is always offered"
-        kept = len(again.lost) <= len(best.lost) and found.heldout_loss < chosen.heldout_loss
-        return again if kept else best, SelfTraining(rows=taken, kept=kept, heldout_loss=found.heldout_loss)
-
-    def _try(self, setting: Setting, rows: Rows, progress: Progress) -> Tried:
-        train(
-            rows.prepared(setting.loss, self._shares),
-            self._heldout.prepared(setting.loss, self._shares),
-            regularization=setting.regularization,
-            epochs=self._job.epochs,
-            progress=progress,
-            group=self._group,
-            on_round=self._on_round,
-            loss=setting.loss,
-            factors=self._factors,
-        )
-        k = self._job.num_classes
-        # Of held-out rows: those trained on a model knows by heart, a class that it will lose among them.
-        predicted = class_shares(scores_of(self._heldout.features, progress.choice.weights), k)
-        predicted, labeled = self._group.total(np.stack([predicted, class_shares(self._heldout.soft, k)]))
-        total = max(1.0, float(labeled.sum()))
-        return Tried(
-            setting=setting,
-            choice=progress.choice,
-            predicted=tuple((predicted / total).tolist()),
-            labeled=tuple((labeled / total).tolist()),
-            rows=int(labeled.sum()),
-        )

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from engine.distillation.choice import Candidate, Choice
+from engine.distillation.choice import Candidate, Choice, class_shares
 from engine.distillation.groups import Group
 from engine.distillation.lbfgs import History
 from engine.distillation.losses import Loss
@@ -136,6 +136,7 @@ def _round(
         # The start is a candidate too: where no step helps it is all there is.
         value, _ = objective(progress.weights, penalty)
         candidate = judge(progress.weights, regularization=penalty, epoch=0, train_loss=value)
+        progress.candidates.append(candidate)
         progress.choice.offer(candidate, progress.weights)
     best, waited, weights = np.inf, 0, progress.weights
     steps = _steps(objective, weights, penalty=penalty, epochs=epochs, group=group)
@@ -215,7 +216,7 @@ class _Judge:
     def __init__(self, heldout: Rows, group: Group) -> None:
         self._heldout, self._group = heldout, group
         self._targets = heldout.soft if heldout.targets is None else heldout.targets
-        told = [*heldout.soft.sum(axis=0, dtype=np.float64), float(heldout.num_rows), heldout.total_weight]
+        told = [*class_shares(heldout.soft), float(heldout.num_rows), heldout.total_weight]
         *sums, self._num_rows, self._weight = group.total(np.array(told))
         self._shares = np.array(sums) / self._num_rows
 
@@ -231,7 +232,7 @@ class _Judge:
             train_loss=train_loss,
             heldout_loss=float(total[-1] / self._weight),
             predicted_shares=tuple((total[:-1] / self._num_rows).tolist()),
-            soft_shares=tuple(self._shares.tolist()),
+            label_shares=tuple(self._shares.tolist()),
         )
 
 

@@ -18,7 +18,7 @@ import numpy.typing as npt
 import torch
 
 from engine.distillation.batches import batches_of
-from engine.distillation.choice import Candidate
+from engine.distillation.choice import Candidate, class_shares
 from engine.distillation.groups import Group
 from engine.distillation.loop import cross_entropy
 from engine.distillation.losses import Loss
@@ -199,7 +199,7 @@ class Trainer:
             losses = cross_entropy(scores.astype(np.float64), rows.soft if rows.targets is None else rows.targets)
         loss = (losses if rows.weights is None else losses * rows.weights).sum()
         predicted = np.bincount(scores.argmax(axis=1), minlength=k).astype(np.float64)
-        soft = rows.soft.sum(axis=0, dtype=np.float64)
+        soft = class_shares(rows.soft)
         told = self._group.total(np.concatenate([predicted, soft, [rows.num_rows, loss, rows.total_weight]]))
         return Candidate(
             regularization=penalty,
@@ -207,5 +207,5 @@ class Trainer:
             train_loss=train_loss,
             heldout_loss=float(told[-2] / told[-1]),
             predicted_shares=tuple((told[:k] / told[-3]).tolist()),
-            soft_shares=tuple((told[k : 2 * k] / told[-3]).tolist()),
+            label_shares=tuple((told[k : 2 * k] / told[-3]).tolist()),
         )

@@ -11,14 +11,14 @@ from dataclasses import replace
 import numpy as np
 
 from engine.distillation.calibration import best_temperature, reliability
-from engine.distillation.choice import Choice
+from engine.distillation.choice import Choice, class_shares
 from engine.distillation.groups import Group
 from engine.distillation.job import scales_of
 from engine.distillation.minibatch import Trainer
 from engine.distillation.network_spec import NetworkJob, NetworkProgress, NetworkTrained
 from engine.distillation.networks import Network, flat, make, put, tensors
 from engine.distillation.rows import Rows, read_rows
-from engine.distillation.safety import Setting, Tried, best_of, class_shares, settings
+from engine.distillation.safety import Setting, Tried, best_of, settings
 from operators.features import document_frequencies, weighted
 from operators.schema import Floats
 from operators.storage import Folder
@@ -45,8 +45,8 @@ def do_network_job(
         frequencies = told[2 + k :].astype(np.int64)
         scales = scales_of(frequencies, num_rows=num_train + num_heldout)
         used = np.flatnonzero(scales)
-        rows = Rows(features=weighted(rows.features, scales)[:, used], soft=rows.soft)
-        heldout = Rows(features=weighted(heldout.features, scales)[:, used], soft=heldout.soft)
+        rows = rows.with_features(weighted(rows.features, scales)[:, used])
+        heldout = heldout.with_features(weighted(heldout.features, scales)[:, used])
     if not num_heldout or not num_train:
         # As in `do_job`: nothing to choose by.
         rows = heldout = rows if num_train else heldout
@@ -66,8 +66,8 @@ def do_network_job(
         weights=best.choice.weights,
         chosen=chosen,
         scales=scales,
-        num_train=num_train,
-        num_heldout=num_heldout,
+        num_rows=num_train + num_heldout,
+        num_heldout=num_heldout if num_train else 0,
         soft_shares=tuple(shares.tolist()),
         temperature=temperature,
         bins=reliability(scores / temperature, heldout.soft, group),
@@ -126,13 +126,14 @@ class _Work:
         put(self._network, progress.choice.weights)
         k = self._job.num_classes
         # Of held-out rows, as for the linear model.
-        predicted = class_shares(self._network.scores(self._heldout.features), k)
-        predicted, labeled = self._group.total(np.stack([predicted, class_shares(self._heldout.soft, k)]))
-        total = max(1.0, float(labeled.sum()))
+        scores = self._network.scores(self._heldout.features)
+        predicted = np.bincount(scores.argmax(axis=1), minlength=k).astype(np.float64)
+        predicted, labeled = self._group.total(np.stack([predicted, class_shares(self._heldout.soft)]))
+        total = max(1.0, float(predicted.sum()))
         return Tried(
             setting=setting,
             choice=progress.choice,
             predicted=tuple((predicted / total).tolist()),
             labeled=tuple((labeled / total).tolist()),
-            rows=int(labeled.sum()),
+            rows=int(predicted.sum()),
         )

@@ -28,12 +28,14 @@ class Rows:
     Attributes:
         features: (n, d) float32 CSR, rows of length 1.
         soft: (n, k) soft labels, float32.
+        folds: (n,) fold of each, 0..9.
         targets: (n, k) what is learned in their place, None for the soft labels as they are.
         weights: (n,) of the rows in the loss, None where all weigh 1.
     """
 
     features: Sparse
     soft: npt.NDArray[np.float32]
+    folds: npt.NDArray[np.uint8]
     targets: npt.NDArray[Any] | None = None
     weights: Floats | None = None
 
@@ -47,6 +49,14 @@ class Rows:
         """What the weights of the rows come to."""
         return float(self.num_rows) if self.weights is None else float(self.weights.sum())
 
+    def taken(self, which: npt.NDArray[np.bool_]) -> Rows:
+        """Keep some rows, targets and weights to be set anew."""
+        return Rows(features=self.features[which], soft=self.soft[which], folds=self.folds[which])
+
+    def with_features(self, features: Sparse) -> Rows:
+        """Put (n, d') other features in the place of these."""
+        return replace(self, features=features)
+
     def prepared(self, loss: Loss, shares: Floats) -> Rows:
         """Set targets and weights for a loss; `shares` are the (k,) mean soft labels of all rows."""
         return replace(self, targets=loss.targets(self.soft), weights=loss.weights(self.soft, shares))
@@ -57,6 +67,7 @@ def joined(first: Rows, second: Rows) -> Rows:
     return Rows(
         features=sp.vstack([first.features, second.features], format="csr"),
         soft=np.concatenate([first.soft, second.soft]),
+        folds=np.concatenate([first.folds, second.folds]),
     )
 
 
@@ -97,29 +108,26 @@ def read_rows(files: Sequence[Folder], *, num_features: int, num_classes: int) -
     """Read featurized shards.
 
     Returns:
-        the rows to train on, those held out, and the features of uncovered rows, where there are any in the files.
+        the rows to train on, those of the first fold, which are held out, and the features of uncovered rows, where
+        there are any in the files.
     """
-    tables = map_files(lambda path: read_table(path, [*_LISTS, "is_heldout"]), files)
+    tables = map_files(lambda path: read_table(path, [*_LISTS, "fold"]), files)
     parts = [_read(table, num_features, num_classes) for table in tables]
     if not parts:
         parts = [
             (
                 sp.csr_matrix((0, num_features), dtype=np.float32),
                 np.zeros((0, num_classes), np.float32),
-                np.zeros(0, bool),
+                np.zeros(0, np.uint8),
                 np.zeros(0, bool),
             )
         ]
     features = sp.vstack([part[0] for part in parts], format="csr")
     soft = np.concatenate([part[1] for part in parts])
-    heldout = np.concatenate([part[2] for part in parts])
+    folds = np.concatenate([part[2] for part in parts])
     covered = np.concatenate([part[3] for part in parts])
-    labeled, kept_back = features[covered], heldout[covered]
-    return (
-        Rows(features=labeled[~kept_back], soft=soft[~kept_back]),
-        Rows(features=labeled[kept_back], soft=soft[kept_back]),
-        features[~covered],
-    )
+    labeled = Rows(features=features[covered], soft=soft, folds=folds[covered])
+    return labeled.taken(labeled.folds > 0), labeled.taken(labeled.folds == 0), features[~covered]
 
 
 def feature_bytes(files: Sequence[Folder]) -> int:
@@ -142,13 +150,13 @@ def num_covered(files: Sequence[Folder]) -> int:
 
 def _read(
     table: pa.Table, num_features: int, num_classes: int
-) -> tuple[Sparse, npt.NDArray[np.float32], npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
+) -> tuple[Sparse, npt.NDArray[np.float32], npt.NDArray[np.uint8], npt.NDArray[np.bool_]]:
     n = table.num_rows
     lengths = pc.list_value_length(table.column("indices")).to_numpy()
     offsets = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
     indices, values, soft = (pc.list_flatten(table.column(name)).to_numpy() for name in _LISTS)
     features = sp.csr_matrix((values, indices, offsets), shape=(n, num_features), dtype=np.float32)
-    heldout = np.asarray(table.column("is_heldout").to_pylist(), dtype=bool)
+    folds = table.column("fold").to_numpy()
     # Uncovered rows have no soft label, and flattening passes them over.
     covered = np.asarray(table.column("soft_label").is_valid().to_numpy(), dtype=bool)
-    return features, soft.astype(np.float32).reshape(int(covered.sum()), num_classes), heldout, covered
+    return features, soft.astype(np.float32).reshape(int(covered.sum()), num_classes), folds, covered

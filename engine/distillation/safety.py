@@ -8,14 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from engine.distillation.choice import LOST, PRESENT, Choice
+from engine.distillation.choice import LOST, Choice, least_share
 from engine.distillation.losses import Loss
-from operators.schema import Floats
 
 _FEWEST = 10
 """Held-out rows that the label model must give a class before anybody says that it is lost."""
@@ -50,7 +47,7 @@ class Tried:
     def lost(self) -> tuple[int, ...]:
         """Classes that are predicted far less often than the label model gives them."""
         pairs = zip(self.predicted, self.labeled, strict=True)
-        least = max(PRESENT, _FEWEST / max(1, self.rows))
+        least = max(least_share(len(self.labeled)), _FEWEST / max(1, self.rows))
         return tuple(c for c, (made, told) in enumerate(pairs) if told >= least and made < LOST * told)
 
     def rank(self) -> tuple[int, float]:
@@ -96,11 +93,6 @@ def warning(tried: Sequence[Tried], class_names: Sequence[str]) -> str | None:
         return f"{found}; safer settings did no better. Look at the programs of these classes"
     left = f", which still loses {_names(best.lost, class_names)}" if best.lost else ""
     return f"{found}; trained again with {best.setting.name}{left}: predicted shares {_shares(best.predicted)}"
-
-
-def class_shares(labels: npt.NDArray[Any], num_classes: int) -> Floats:
-    """Count (n, k) scores or soft labels by their most probable class; (k,)."""
-    return np.bincount(labels.argmax(axis=1), minlength=num_classes).astype(np.float64)
 
 
 def _names(classes: Sequence[int], class_names: Sequence[str]) -> str:

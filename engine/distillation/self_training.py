@@ -54,4 +54,5 @@ def learn_from_uncovered(rows: Rows, uncovered: Sparse, scores: npt.NDArray[Any]
     taken = int(group.total(np.array([float(sure.sum())]))[0])
     features = sp.vstack([rows.features, uncovered[sure]], format="csr")
     soft = np.concatenate([rows.soft, p[sure].astype(np.float32)])
-    return replace(rows, features=features, soft=soft), taken
+    folds = np.concatenate([rows.folds, np.ones(int(sure.sum()), np.uint8)])
+    return replace(rows, features=features, soft=soft, folds=folds), taken

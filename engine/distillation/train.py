@@ -102,7 +102,7 @@ def distill(
         trainer=trainer,
         trainer_reason=reason,
         num_workers=workers,
-        num_rows=trained.num_train + trained.num_heldout,
+        num_rows=trained.num_rows,
         num_heldout=trained.num_heldout,
         soft_shares=dict(zip(class_names, trained.soft_shares, strict=True)),
         predicted_shares=dict(zip(class_names, chosen.predicted_shares, strict=True)),
@@ -147,9 +147,9 @@ def choose_trainer(feature_files: Sequence[Folder], spec: EndModelSpec) -> tuple
 
 def _warnings(trained: Trained, class_names: Sequence[str]) -> tuple[str, ...]:
     found = []
-    if not trained.num_heldout or not trained.num_train:
+    if not trained.num_heldout:
         found.append(
-            f"{trained.num_train + trained.num_heldout} rows are too few to hold some out: regularization and epoch "
+            f"{trained.num_rows} rows are too few to hold some out: regularization and epoch "
             "are not chosen, the second strongest is taken"
         )
     lost = safety.warning(trained.progress.tried, class_names)

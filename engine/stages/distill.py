@@ -53,7 +53,7 @@ def distill(ctx: Context, corpus: Corpus, labels: str) -> Distilled:
     spec = task.end_model
     width = ctx.run.noted("embedding_width") if task.modality == "image" else None
     settings = feature_spec(spec, embedding_width=width, columns=tuple(task.columns.fields))
-    features = digest_of("features", 2, labels, text_key(task), settings.to_json(), spec.self_training)
+    features = digest_of("features", 3, labels, text_key(task), settings.to_json(), spec.self_training)
     facts: dict[str, Any] = {"task": task.name, "instruction": task.instruction}
     if task.modality == "image":
         # So that `alchemist predict` can embed what was never scored.
@@ -61,7 +61,7 @@ def distill(ctx: Context, corpus: Corpus, labels: str) -> Distilled:
     knobs = {f"`end_model.{key}`": value for key, value in spec.model_dump().items()}
     inputs = Inputs(
         stage="distill",
-        version=(4,),
+        version=(5,),
         parts=(
             Input(
                 name="the soft labels",
@@ -99,7 +99,7 @@ def distill(ctx: Context, corpus: Corpus, labels: str) -> Distilled:
             trial = tried(ctx, corpus, features=settings, args=args, slowest_item_s=_slowest(task))
             told["characters"] = str(trial)
             settings = feature_spec(spec, characters=trial.help)
-            features = digest_of("features", 2, labels, text_key(task), settings.to_json(), spec.self_training)
+            features = digest_of("features", 3, labels, text_key(task), settings.to_json(), spec.self_training)
         args |= {"features": settings, "digest": features}
         paths = [features_path(folder, shard.key, features) for shard in corpus.shards]
         present = names_in(folder / "features")

@@ -14,7 +14,7 @@ from operators.commit import commit_table
 from operators.corpus.plan import Shard, plan_shards
 from operators.errors import InputError
 from operators.features import FeatureSpec, Featurizer
-from operators.featurize import FeaturizeShard, features_path, is_heldout
+from operators.featurize import NUM_FOLDS, FeaturizeShard, features_path, fold_of
 from operators.label import labels_path
 from operators.rows import text_hash
 
@@ -46,7 +46,7 @@ def test_uncovered_and_test_rows_stay_out(tmp_path: Path) -> None:
     _labels(tmp_path, shard, ["labeled", "uncovered", "tie", "labeled"], [False, False, False, True])
     assert json.loads(_step(tmp_path)(shard.to_json())) == {"rows": 2}
     table = pq.read_table(features_path(tmp_path, shard.key, "f"))
-    assert table.column_names == ["indices", "values", "soft_label", "is_heldout"]
+    assert table.column_names == ["indices", "values", "soft_label", "fold"]
     expected = Featurizer(SPEC).transform([texts[0], texts[2]])
     assert table.column("indices").to_pylist() == [expected[i].indices.tolist() for i in range(2)]
     assert np.allclose(np.concatenate(table.column("values").to_pylist()), expected.data)
@@ -106,5 +106,6 @@ def test_a_tenth_of_the_rows_is_held_out_whatever_the_split() -> None:
     """Held-out rows are a tenth of the rows that the test split leaves, and duplicates stay together."""
     texts = [f"text number {i}" for i in range(4000)]
     left = [text for text in texts if text_hash(text) >= 0.2]
-    assert np.mean([is_heldout(text) for text in left]) == pytest.approx(0.1, abs=0.02)
-    assert [is_heldout(text.upper() + "  ") for text in texts] == [is_heldout(text) for text in texts]
+    shares = np.bincount([fold_of(text) for text in left], minlength=NUM_FOLDS) / len(left)
+    assert shares == pytest.approx(np.full(NUM_FOLDS, 0.1), abs=0.02)
+    assert [fold_of(text.upper() + "  ") for text in texts] == [fold_of(text) for text in texts]

@@ -42,7 +42,7 @@ def feature_files(tmp_path: Path) -> Callable[..., list[Path]]:
         rng = np.random.default_rng(1)
         told = np.where(rng.random(num_rows) < noise, 1 - classes, classes)
         soft = np.where(told[:, None] == np.arange(2), 0.8, 0.2)
-        is_heldout = rng.random(num_rows) < heldout
+        folds = np.where(rng.random(num_rows) < heldout, 0, 1 + np.arange(num_rows) % 9)
         features = Featurizer(SPEC).transform(texts)
         files = []
         for i, part in enumerate(np.array_split(np.arange(num_rows), num_files)):
@@ -54,7 +54,7 @@ def feature_files(tmp_path: Path) -> Callable[..., list[Path]]:
                     "indices": pa.array([block.indices[s] for s in spans], pa.list_(pa.int32())),
                     "values": pa.array([block.data[s] for s in spans], pa.list_(pa.float32())),
                     "soft_label": pa.array(soft[part].tolist(), pa.list_(pa.float32())),
-                    "is_heldout": pa.array(is_heldout[part]),
+                    "fold": pa.array(folds[part], pa.uint8()),
                 }
             )
             files.append(tmp_path / f"{i}.parquet")
@@ -67,7 +67,7 @@ def feature_files(tmp_path: Path) -> Callable[..., list[Path]]:
                     "indices": pa.array([block.indices[s] for s in spans], pa.list_(pa.int32())),
                     "values": pa.array([block.data[s] for s in spans], pa.list_(pa.float32())),
                     "soft_label": pa.nulls(uncovered, pa.list_(pa.float32())),
-                    "is_heldout": pa.array([False] * uncovered),
+                    "fold": pa.array([1] * uncovered, pa.uint8()),
                 }
             )
             files.append(tmp_path / "uncovered.parquet")

@@ -27,7 +27,7 @@ def _written(path: Path, texts: list[str], classes: np.ndarray) -> Path:
             "indices": pa.array([block.indices[s] for s in spans], pa.list_(pa.int32())),
             "values": pa.array([block.data[s] for s in spans], pa.list_(pa.float32())),
             "soft_label": pa.array(soft.tolist(), pa.list_(pa.float32())),
-            "is_heldout": pa.array([i % 5 == 0 for i in range(len(texts))]),
+            "fold": pa.array(np.arange(len(texts)) % 10, pa.uint8()),
         }
     )
     pq.write_table(table, path)

@@ -84,7 +84,7 @@ def token_files(encoder: Path, folder: Path, *, num_rows: int = 320) -> list[Pat
                 "indices": pa.array([block.indices[s] for s in spans], pa.list_(pa.int32())),
                 "values": pa.array([block.data[s] for s in spans], pa.list_(pa.float32())),
                 "soft_label": pa.array(np.where(told[part, None] == [0, 1], 0.9, 0.1).tolist(), pa.list_(pa.float32())),
-                "is_heldout": pa.array(np.arange(len(part)) % 4 == 0),
+                "fold": pa.array(np.arange(len(part)) % 4, pa.uint8()),
             }
         )
         files.append(folder / f"{i}.parquet")

@@ -19,7 +19,8 @@ from operators.features import unit_rows
 def _rows(num_rows: int, *, seed: int, num_classes: int = 3) -> Rows:
     rng = np.random.default_rng(seed)
     features = unit_rows(sp.random(num_rows, 20, density=0.3, format="csr", dtype=np.float32, rng=rng))
-    return Rows(features=features, soft=rng.dirichlet(np.ones(num_classes), size=num_rows).astype(np.float32))
+    soft = rng.dirichlet(np.ones(num_classes), size=num_rows).astype(np.float32)
+    return Rows(features=features, soft=soft, folds=np.ones(num_rows, np.uint8))
 
 
 def _train(penalties: tuple[float, ...], progress: Progress | None = None) -> tuple[Progress, list[Progress]]:
@@ -87,7 +88,7 @@ def _candidate(loss: float, predicted: tuple[float, float]) -> Candidate:
         train_loss=loss,
         heldout_loss=loss,
         predicted_shares=predicted,
-        soft_shares=(0.8, 0.2),
+        label_shares=(0.8, 0.2),
     )
 
 

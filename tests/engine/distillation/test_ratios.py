@@ -13,7 +13,7 @@ SOFT = np.array([[1.0, 0.0]] * 50 + [[0.0, 1.0]] * 50, np.float32)
 
 
 def _rows(columns: np.ndarray, soft: np.ndarray = SOFT) -> Rows:
-    return Rows(features=sp.csr_matrix(columns.astype(np.float32)), soft=soft)
+    return Rows(features=sp.csr_matrix(columns.astype(np.float32)), soft=soft, folds=np.ones(len(soft), np.uint8))
 
 
 def test_a_telling_feature_is_penalised_less_than_one_that_says_nothing() -> None:
