@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from engine.distillation.calibration import best_temperature
 from engine.distillation.choice import Candidate, Choice, class_shares
@@ -49,7 +50,7 @@ class LinearTraining:
         self._job, self._splits, self._shares = job, splits, shares
         self._group, self._on_round = group, on_round
         self._factors = [self._factors_of(split.rows) for split in splits]
-        self._heldout: dict[str, Floats] = {}
+        self._heldout: dict[str, npt.NDArray[Any]] = {}
 
     def safest(self, progress: Progress) -> Tried:
         """Train with the task's setting, and with safer ones while a class is lost; `progress` knows them all."""
@@ -61,7 +62,7 @@ class LinearTraining:
             progress.restart()
         return best_of(progress.tried)
 
-    def heldout(self, tried: Tried) -> tuple[Floats, Floats]:
+    def heldout(self, tried: Tried) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
         """Return the (h, k) scores of this worker's held-out rows, each by a model that did not see it, and labels."""
         soft = np.concatenate([split.heldout.soft for split in self._splits])
         return self._scores(tried.setting, tried.choice), soft
@@ -135,7 +136,7 @@ class LinearTraining:
             factors=factors,
         )
 
-    def _scores(self, setting: Setting, choice: Choice) -> Floats:
+    def _scores(self, setting: Setting, choice: Choice) -> npt.NDArray[Any]:
         """Return the (h, k) scores of held-out rows, in the order of the splits."""
         if len(self._splits) == 1:
             return scores_of(self._splits[0].heldout.features, choice.weights)
@@ -148,7 +149,7 @@ class LinearTraining:
             self._heldout[setting.name] = np.concatenate(parts)
         return self._heldout[setting.name]
 
-    def _judged(self, setting: Setting, choice: Choice, scores: Floats) -> Tried:
+    def _judged(self, setting: Setting, choice: Choice, scores: npt.NDArray[Any]) -> Tried:
         # Of held-out rows: those trained on a model knows by heart, a class that it will lose among them.
         soft = np.concatenate([split.heldout.soft for split in self._splits])
         predicted = np.bincount(scores.argmax(axis=1), minlength=soft.shape[1]).astype(np.float64)
