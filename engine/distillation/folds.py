@@ -64,7 +64,20 @@ def splits_of(rows: Rows, heldout: Rows, *, group: Group, in_turn: bool) -> tupl
     return ()
 
 
-def pooled(found: Sequence[Sequence[Candidate]], rows: Sequence[int]) -> list[Candidate]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pooled:
+    """A candidate of several splits.
+
+    Attributes:
+        candidate: means over all held-out rows.
+        parts: what it is in each split.
+    """
+
+    candidate: Candidate
+    parts: tuple[Candidate, ...]
+
+
+def pooled(found: Sequence[Sequence[Candidate]], rows: Sequence[int]) -> list[Pooled]:
     """Put the candidates of several splits together: means over held-out rows.
 
     Args:
@@ -83,16 +96,15 @@ def pooled(found: Sequence[Sequence[Candidate]], rows: Sequence[int]) -> list[Ca
     for penalty in path:
         for epoch in range(min(1, last[penalty]) if penalty != path[0] else 0, last[penalty] + 1):
             standing = [of_split.get((penalty, epoch), now) for of_split, now in zip(known, standing, strict=True)]
-            out.append(
-                Candidate(
-                    regularization=penalty,
-                    epoch=epoch,
-                    train_loss=float(share @ [c.train_loss for c in standing]),
-                    heldout_loss=float(share @ [c.heldout_loss for c in standing]),
-                    predicted_shares=_mean(share, [c.predicted_shares for c in standing]),
-                    label_shares=_mean(share, [c.label_shares for c in standing]),
-                )
+            mean = Candidate(
+                regularization=penalty,
+                epoch=epoch,
+                train_loss=float(share @ [c.train_loss for c in standing]),
+                heldout_loss=float(share @ [c.heldout_loss for c in standing]),
+                predicted_shares=_mean(share, [c.predicted_shares for c in standing]),
+                label_shares=_mean(share, [c.label_shares for c in standing]),
             )
+            out.append(Pooled(candidate=mean, parts=tuple(standing)))
     return out
 
 

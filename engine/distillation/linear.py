@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
 from engine.distillation.calibration import best_temperature
 from engine.distillation.choice import Candidate, Choice, class_shares
 from engine.distillation.folds import Split, pooled
 from engine.distillation.groups import Group
-from engine.distillation.loop import Progress, retrain, train
+from engine.distillation.loop import Progress, Scores, retrain, train
 from engine.distillation.ratios import penalty_factors
 from engine.distillation.rows import Rows, joined
 from engine.distillation.safety import Setting, Tried, best_of, settings
@@ -50,10 +49,14 @@ class LinearTraining:
         self._job, self._splits, self._shares = job, splits, shares
         self._group, self._on_round = group, on_round
         self._factors = [self._factors_of(split.rows) for split in splits]
-        self._heldout: dict[str, npt.NDArray[Any]] = {}
+        self._heldout: dict[str, Scores] = {}
 
     def safest(self, progress: Progress) -> Tried:
         """Train with the task's setting, and with safer ones while a class is lost; `progress` knows them all."""
+        if len(self._splits) > 1:
+            # A checkpoint does not hold what each part says of its held-out rows.
+            progress.tried.clear()
+            progress.candidates.clear()
         for setting in settings(self._job.regularization, self._job.loss)[len(progress.tried) :]:
             if progress.tried and not progress.tried[-1].lost:
                 break
@@ -62,7 +65,7 @@ class LinearTraining:
             progress.restart()
         return best_of(progress.tried)
 
-    def heldout(self, tried: Tried) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+    def heldout(self, tried: Tried) -> tuple[Scores, Scores]:
         """Return the (h, k) scores of this worker's held-out rows, each by a model that did not see it, and labels."""
         soft = np.concatenate([split.heldout.soft for split in self._splits])
         return self._scores(tried.setting, tried.choice), soft
@@ -100,19 +103,38 @@ class LinearTraining:
         if len(self._splits) == 1:
             self._train(setting, self._splits[0], self._factors[0], progress)
             return progress.choice
-        found = []
+        found: list[list[Candidate]] = []
+        scores: list[dict[tuple[float, int], Scores]] = []
         for split, factors in zip(self._splits, self._factors, strict=True):
             own = Progress.start(split.rows.features.shape[1], self._job.num_classes)
-            self._train(setting, split, factors, own)
+            kept: dict[tuple[float, int], Scores] = {}
+            self._train(setting, split, factors, own, kept)
             found.append(own.candidates)
+            scores.append(kept)
         candidates = pooled(found, [split.num_heldout for split in self._splits])
-        progress.candidates.extend(candidates)
+        progress.candidates.extend(one.candidate for one in candidates)
         choice = Choice.none(progress.weights)
-        for candidate in candidates:
-            choice.offer(candidate, progress.weights)
+        for one in candidates:
+            choice.offer(one.candidate, progress.weights)
+        parts = next(one.parts for one in candidates if one.candidate is choice.best)
+        pairs = zip(scores, parts, strict=True)
+        self._heldout[setting.name] = np.concatenate([kept[part.regularization, part.epoch] for kept, part in pairs])
         return choice
 
-    def _train(self, setting: Setting, split: Split, factors: Floats | None, progress: Progress) -> None:
+    def _train(
+        self,
+        setting: Setting,
+        split: Split,
+        factors: Floats | None,
+        progress: Progress,
+        kept: dict[tuple[float, int], Scores] | None = None,
+    ) -> None:
+        """Train on a split; `kept` gets the held-out scores of each candidate, in half precision."""
+
+        def keep(candidate: Candidate, scores: Scores) -> None:
+            if kept is not None:
+                kept[candidate.regularization, candidate.epoch] = scores.astype(np.float16)
+
         train(
             split.rows.prepared(setting.loss, self._shares),
             split.heldout.prepared(setting.loss, self._shares),
@@ -123,6 +145,7 @@ class LinearTraining:
             on_round=self._on_round if len(self._splits) == 1 else lambda _: None,
             loss=setting.loss,
             factors=factors,
+            on_candidate=keep,
         )
 
     def _retrained(self, rows: Rows, factors: Floats | None, setting: Setting, chosen: Candidate) -> Floats:
@@ -136,20 +159,13 @@ class LinearTraining:
             factors=factors,
         )
 
-    def _scores(self, setting: Setting, choice: Choice) -> npt.NDArray[Any]:
+    def _scores(self, setting: Setting, choice: Choice) -> Scores:
         """Return the (h, k) scores of held-out rows, in the order of the splits."""
         if len(self._splits) == 1:
             return scores_of(self._splits[0].heldout.features, choice.weights)
-        if setting.name not in self._heldout:
-            chosen = _best(choice)
-            parts = [
-                scores_of(split.heldout.features, self._retrained(split.rows, factors, setting, chosen))
-                for split, factors in zip(self._splits, self._factors, strict=True)
-            ]
-            self._heldout[setting.name] = np.concatenate(parts)
-        return self._heldout[setting.name]
+        return self._heldout[setting.name].astype(np.float32)
 
-    def _judged(self, setting: Setting, choice: Choice, scores: npt.NDArray[Any]) -> Tried:
+    def _judged(self, setting: Setting, choice: Choice, scores: Scores) -> Tried:
         # Of held-out rows: those trained on a model knows by heart, a class that it will lose among them.
         soft = np.concatenate([split.heldout.soft for split in self._splits])
         predicted = np.bincount(scores.argmax(axis=1), minlength=soft.shape[1]).astype(np.float64)

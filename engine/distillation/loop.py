@@ -12,8 +12,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from engine.distillation.choice import Candidate, Choice, class_shares
 from engine.distillation.groups import Group
@@ -23,6 +25,8 @@ from engine.distillation.rows import Rows
 from engine.distillation.safety import Tried
 from operators.end_model import scores_of
 from operators.schema import Floats
+
+Scores = npt.NDArray[Any]
 
 _HALVINGS = 20
 _SUFFICIENT = 1e-4
@@ -76,6 +80,7 @@ def train(
     on_round: Callable[[Progress], None],
     loss: Loss | None = None,
     factors: Floats | None = None,
+    on_candidate: Callable[[Candidate, Scores], None] | None = None,
 ) -> Progress:
     """Minimise the loss on soft labels plus an L2 penalty, once a regularization, each from the one before.
 
@@ -89,9 +94,10 @@ def train(
         on_round: called after each regularization, on every worker.
         loss: of a row; cross entropy unless told. Held-out rows are judged by cross entropy in any case.
         factors: (d, k) of the penalty of each weight; 1 unless told.
+        on_candidate: called with each candidate and its (h, k) scores of this worker's held-out rows.
     """
     objective = _Objective(rows, group, loss or Loss(), factors)
-    judge = _Judge(heldout, group)
+    judge = _Judge(heldout, group, on_candidate)
     for penalty in regularization[progress.rounds :]:
         _round(objective, judge, progress, penalty=penalty, epochs=epochs, group=group)
         progress.rounds += 1
@@ -213,8 +219,8 @@ class _Objective:
 class _Judge:
     """Loss and predicted class shares on the held-out rows of all workers."""
 
-    def __init__(self, heldout: Rows, group: Group) -> None:
-        self._heldout, self._group = heldout, group
+    def __init__(self, heldout: Rows, group: Group, on_candidate: Callable[[Candidate, Scores], None] | None) -> None:
+        self._heldout, self._group, self._on_candidate = heldout, group, on_candidate
         self._targets = heldout.soft if heldout.targets is None else heldout.targets
         told = [*class_shares(heldout.soft), float(heldout.num_rows), heldout.total_weight]
         *sums, self._num_rows, self._weight = group.total(np.array(told))
@@ -226,7 +232,7 @@ class _Judge:
         loss = (losses if self._heldout.weights is None else losses * self._heldout.weights).sum()
         predicted = np.bincount(scores.argmax(axis=1), minlength=scores.shape[1]).astype(np.float64)
         total = self._group.total(np.append(predicted, loss))
-        return Candidate(
+        candidate = Candidate(
             regularization=regularization,
             epoch=epoch,
             train_loss=train_loss,
@@ -234,6 +240,9 @@ class _Judge:
             predicted_shares=tuple((total[:-1] / self._num_rows).tolist()),
             label_shares=tuple(self._shares.tolist()),
         )
+        if self._on_candidate is not None:
+            self._on_candidate(candidate, scores)
+        return candidate
 
 
 def cross_entropy(scores: Floats, soft: np.ndarray) -> Floats:

@@ -70,7 +70,9 @@ def test_candidates_are_means_over_rows() -> None:
     """A split that ended a regularization earlier stands there with its last epoch."""
     one = [_candidate(1.0, 0, 0.8), _candidate(1.0, 1, 0.4), _candidate(0.1, 1, 0.3), _candidate(0.1, 2, 0.2)]
     two = [_candidate(1.0, 0, 0.8), _candidate(1.0, 1, 0.8), _candidate(0.1, 1, 0.4)]
-    found = {(c.regularization, c.epoch): c for c in pooled([one, two], [30, 10])}
+    both = pooled([one, two], [30, 10])
+    found = {(told.candidate.regularization, told.candidate.epoch): told.candidate for told in both}
+    assert both[-1].parts == (one[-1], two[-1])
     assert list(found) == [(1.0, 0), (1.0, 1), (0.1, 1), (0.1, 2)]
     losses = [c.heldout_loss for c in found.values()]
     assert losses == pytest.approx([0.8, 0.5, 0.325, 0.25])
