@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -23,6 +25,9 @@ from operators.schema import Floats
 
 if TYPE_CHECKING:
     from engine.distillation.job import Job
+
+_MOST_WEIGHTS = 2_000_000
+"""Of a training that others may run beside in threads; it takes two hundred bytes a weight."""
 
 
 class LinearTraining:
@@ -105,18 +110,27 @@ class LinearTraining:
             return progress.choice
         found: list[list[Candidate]] = []
         scores: list[dict[tuple[float, int], Scores]] = []
-        for split, factors in zip(self._splits, self._factors, strict=True):
+
+        def one(split: Split, factors: Floats | None) -> tuple[Progress, dict[tuple[float, int], Scores]]:
             own = Progress.start(split.rows.features.shape[1], self._job.num_classes)
             kept: dict[tuple[float, int], Scores] = {}
             self._train(setting, split, factors, own, kept)
-            found.append(own.candidates)
-            scores.append(kept)
+            return own, kept
+
+        threads = len(os.sched_getaffinity(0))
+        if self._group.size > 1 or progress.weights.size > _MOST_WEIGHTS:
+            # Workers add up in one order, and steps over many weights remember gigabytes.
+            threads = 1
+        with ThreadPoolExecutor(threads) as pool:
+            for own, kept in pool.map(one, self._splits, self._factors):
+                found.append(own.candidates)
+                scores.append(kept)
         candidates = pooled(found, [split.num_heldout for split in self._splits])
-        progress.candidates.extend(one.candidate for one in candidates)
+        progress.candidates.extend(each.candidate for each in candidates)
         choice = Choice.none(progress.weights)
-        for one in candidates:
-            choice.offer(one.candidate, progress.weights)
-        parts = next(one.parts for one in candidates if one.candidate is choice.best)
+        for each in candidates:
+            choice.offer(each.candidate, progress.weights)
+        parts = next(each.parts for each in candidates if each.candidate is choice.best)
         pairs = zip(scores, parts, strict=True)
         self._heldout[setting.name] = np.concatenate([kept[part.regularization, part.epoch] for kept, part in pairs])
         return choice
