@@ -17,7 +17,7 @@ def make_plan(task: LabelingTask, *, out: str | Path | None = None) -> dict[str,
 
     Args:
         task: what to label.
-        out: the run directory, from which the programs' measured speed is taken if they were tried there.
+        out: the run directory, from which the programs' measured speed is taken if they were tried there, and concepts.
 
     Returns:
         rows, shards, bytes; CPU seconds of the programs over all rows, None where they were not tried; for synthesis
@@ -27,7 +27,7 @@ def make_plan(task: LabelingTask, *, out: str | Path | None = None) -> dict[str,
     from engine.synthesis.estimates import annotator_estimate, direct_labeling_estimate, estimate
 
     shards = plan_images(task) if task.modality == "image" else plan(task)
-    asked = estimate(task)
+    asked = estimate(task, run=None if out is None else Path(out))
     num_bytes = sum(piece.num_bytes for shard in shards for piece in shard.pieces)
     rows = sum(shard.num_rows for shard in shards)
     direct, reason = direct_labeling_estimate(num_rows=rows, text_bytes=num_bytes, task=task)

@@ -8,6 +8,8 @@ from pydantic import Field
 
 from engine.task_parts import TaskModel
 
+Normalisation = Literal["softmax", "min_max", "none"]
+
 
 class ScoringSpec(TaskModel):
     """With `modality: image`, how rows become the scores that programs read.
@@ -21,7 +23,7 @@ class ScoringSpec(TaskModel):
         normalisation: `softmax` over the descriptions of a concept; `min_max` to 0..1 over all images, a description at
             a time; `none` where the featurizer's scores are used as they are.
         zero_shot: {class: prompt} of the baseline that takes the class whose prompt fits best; "an image of <class>"
-            for classes that are not named.
+            for classes that are not named. Without any, a featurizer that takes no free text has no such baseline.
         group_prompts: {prompt: class} of the baseline whose prompts name groups too; none unless given.
         pixel_programs: a folder of programs of the baseline that is given pixels in the place of scores; none unless
             given. They run on the test rows alone.
@@ -32,7 +34,7 @@ class ScoringSpec(TaskModel):
     options: dict[str, str | int | float | bool | None] = {}  # noqa: RUF012 - pydantic gives each its own
     concepts: str | None = None
     num_concepts: Annotated[int, Field(ge=1, le=100)] = 10
-    normalisation: Literal["softmax", "min_max", "none"] = "softmax"
+    normalisation: Normalisation = "softmax"
     zero_shot: dict[str, str] = {}  # noqa: RUF012
     group_prompts: dict[str, str] = {}  # noqa: RUF012
     pixel_programs: str | None = None

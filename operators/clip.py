@@ -35,6 +35,12 @@ class OpenClip:
         device: "cuda" or "cpu".
     """
 
+    scale = (
+        "It is the cosine between the image and the description times the temperature that CLIP has learned, most "
+        "often between 15 and 35. The scores of one image lie close together: their differences say more than their "
+        "height."
+    )
+
     def __init__(
         self, *, model: str = "ViT-B-32", pretrained: str = "", config: str | None = None, batch_size: int | None = None
     ) -> None:

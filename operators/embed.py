@@ -130,7 +130,7 @@ class Embedder:
         """End the threads."""
         self._pool.shutdown()
 
-    def _embed(self, batch: list[Any]) -> npt.NDArray[np.float32]:
+    def _embed(self, batch: list[Any]) -> npt.NDArray[np.float16]:
         given = self._featurizer.embed(batch)
         return checked(given, rows=len(batch), num_features=self.num_features, use=self._use)
 

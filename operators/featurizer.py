@@ -27,7 +27,7 @@ class RowFeaturizer(Protocol):
 
     It may also have a number `batch_size`, how many rows `embed` is best given at a time, and a class method
     `identity(**options) -> str`, which names what else than its options changes what it gives, such as the weights
-    behind a path; embeddings are kept under it.
+    behind a path; embeddings are kept under it. The class may have the attributes of `Traits`.
 
     Attributes:
         num_features: d, of an embedding.
@@ -55,6 +55,31 @@ class RowFeaturizer(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Traits:
+    """What a featurizer says of itself to people and language models, by attributes of its class of these names.
+
+    Attributes:
+        row: what a row is called.
+        scale: of its scores, a sentence or two.
+        texts: the only descriptions that it knows; None where it takes free text.
+    """
+
+    row: str = "image"
+    scale: str = ""
+    texts: tuple[str, ...] | None = None
+
+    def why_not(self, text: str) -> str | None:
+        """Say why a description cannot be scored; None where it can."""
+        if self.texts is None or text in self.texts:
+            return None
+        return f"{text!r} is no description that the featurizer knows; it takes {', '.join(map(repr, self.texts))}"
+
+
+IMAGE = Traits()
+"""Of a featurizer that says nothing of itself."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FeaturizerSpec:
     """Which featurizer, with which options.
 
@@ -75,6 +100,20 @@ class FeaturizerSpec:
         own = getattr(_class_of(self.use), "identity", None)
         return json.dumps([self.use, dict(self.options), None if own is None else own(**self.options)], sort_keys=True)
 
+    def traits(self) -> Traits:
+        """Return what the class says of itself.
+
+        Raises:
+            InputError: there is no such class.
+        """
+        kind = _class_of(self.use)
+        texts = getattr(kind, "texts", None)
+        return Traits(
+            row=getattr(kind, "row", IMAGE.row),
+            scale=getattr(kind, "scale", IMAGE.scale),
+            texts=None if texts is None else tuple(texts),
+        )
+
     def make(self) -> RowFeaturizer:
         """Make the featurizer.
 
@@ -94,18 +133,60 @@ class FeaturizerSpec:
         return made  # type: ignore[no-any-return]
 
 
-def checked(embeddings: npt.NDArray[Any], *, rows: int, num_features: int, use: str) -> npt.NDArray[np.float32]:
-    """Refuse what is no (rows, num_features) array of finite numbers; some libraries hand out hidden states instead.
+def checked(embeddings: npt.NDArray[Any], *, rows: int, num_features: int, use: str) -> npt.NDArray[np.float16]:
+    """Bring embeddings to the half precision in which they are kept, and refuse what is none.
+
+    Some libraries hand out hidden states instead, and a featurizer of one's own may give numbers of any size.
 
     Raises:
-        InputError: it is none.
+        InputError: they are no (rows, num_features) array of numbers that half precision can hold.
     """
-    if embeddings.shape != (rows, num_features) or not np.isfinite(embeddings).all():
+    if embeddings.shape == (rows, num_features):
+        # What is too large becomes infinite, which is refused below.
+        with np.errstate(over="ignore"):
+            halves = np.asarray(embeddings, np.float16)
+        if np.isfinite(halves).all():
+            return halves
+    raise InputError(
+        f"featurizer {use} gave embeddings of shape {embeddings.shape}, expected finite numbers of shape "
+        f"{(rows, num_features)}, none beyond the 65,504 of half precision"
+    )
+
+
+def scores_of(
+    featurizer: RowFeaturizer,
+    embeddings: npt.NDArray[np.float16],
+    texts: Sequence[str],
+    *,
+    names: Sequence[str],
+    use: str,
+) -> npt.NDArray[np.float64]:
+    """Score rows by descriptions; (n, t).
+
+    Args:
+        featurizer: that embedded them.
+        embeddings: (n, d), as they are kept.
+        texts: t descriptions.
+        names: of the n rows.
+        use: the featurizer's import path.
+
+    Raises:
+        InputError: it gives something else than (n, t) finite numbers.
+    """
+    scores = np.asarray(featurizer.scores(embeddings.astype(np.float32), texts), np.float64)
+    if scores.shape != (len(names), len(texts)):
         raise InputError(
-            f"featurizer {use} gave embeddings of shape {embeddings.shape}, expected finite numbers of shape "
-            f"{(rows, num_features)}"
+            f"featurizer {use} gave scores of shape {scores.shape}, expected {(len(names), len(texts))}: a row for "
+            "each embedding, a column for each description"
         )
-    return np.asarray(embeddings, np.float32)
+    bad = np.argwhere(~np.isfinite(scores))
+    if len(bad):
+        row, text = bad[0].tolist()
+        raise InputError(
+            f"featurizer {use} gave {names[row]} the score {scores[row, text]} for the description {texts[text]!r}, "
+            "expected a finite number"
+        )
+    return scores
 
 
 def _class_of(use: str) -> Any:

@@ -22,7 +22,7 @@ from operators.corpus.read import read_shard
 from operators.corpus.records import Fields
 from operators.embed import embeddings_path
 from operators.errors import InputError
-from operators.featurizer import FeaturizerSpec
+from operators.featurizer import FeaturizerSpec, scores_of
 from operators.rows import SplitRule, on_test_side
 from operators.storage import Folder, folder_of, read_table
 
@@ -71,6 +71,7 @@ class ScoreShard:
         self._embeddings = embeddings
         self._id = id_column
         self._featurizer = featurizer.make()
+        self._use = featurizer.use
         self._texts = texts
         self._split = split
         self._copied = dict(copied)
@@ -83,17 +84,19 @@ class ScoreShard:
             JSON {"rows", "faults": [[image, why]]}.
 
         Raises:
-            InputError: the shard has changed since it was embedded, or the split column holds an unknown value.
+            InputError: the shard has changed since it was embedded, the split column holds an unknown value, or the
+                featurizer gave no scores.
         """
         shard = Shard.from_json(item)
         table = read_table(embeddings_path(self._folder, shard.key, self._embeddings))
         good = table.column("embedding").is_valid().to_numpy()
         halves = _embeddings(table)
+        names = _names(table)
         columns = {name: table.column(name) for name in ("id", "image", "fault")}
-        columns["scores"] = _spread(self._scores(halves.astype(np.float32)), good)
+        columns["scores"] = _spread(self._scores(halves, names), good)
         columns["embedding"] = _spread([b64encode(row.tobytes()).decode() for row in halves], good)
         for name, prompts in self._texts.baselines.items():
-            columns[name] = self._answers(halves.astype(np.float32), prompts, good)
+            columns[name] = self._answers(halves, prompts, good, names)
         others = self._others(shard, table)
         columns["split"] = pa.array(np.where(on_test_side(others, shard, self._split), "test", "train").tolist())
         columns |= {new: others.column(old) for new, old in self._copied.items()}
@@ -101,12 +104,12 @@ class ScoreShard:
         faults = [[row["image"], row["fault"]] for row in table.select(["image", "fault"]).to_pylist() if row["fault"]]
         return json.dumps({"rows": table.num_rows, "faults": faults}).encode()
 
-    def _scores(self, embeddings: npt.NDArray[np.float32]) -> list[str]:
+    def _scores(self, embeddings: npt.NDArray[np.float16], names: Sequence[str]) -> list[str]:
         if not len(embeddings):
             return []
         parts = []
         for descriptions in self._texts.concepts:
-            scores = self._featurizer.scores(embeddings, descriptions).astype(np.float64)
+            scores = scores_of(self._featurizer, embeddings, descriptions, names=names, use=self._use)
             if self._texts.normalisation == "softmax":
                 scores = np.exp(scores - scores.max(axis=1, keepdims=True))
                 scores /= scores.sum(axis=1, keepdims=True)
@@ -120,11 +123,16 @@ class ScoreShard:
         return [json.dumps(row) for row in np.concatenate(parts, axis=1).round(_DECIMALS).tolist()]
 
     def _answers(
-        self, embeddings: npt.NDArray[np.float32], prompts: Sequence[tuple[str, int]], good: npt.NDArray[np.bool_]
+        self,
+        embeddings: npt.NDArray[np.float16],
+        prompts: Sequence[tuple[str, int]],
+        good: npt.NDArray[np.bool_],
+        names: Sequence[str],
     ) -> pa.Array:
         answers = np.zeros(len(good), np.int8)
         if len(embeddings):
-            best = self._featurizer.scores(embeddings, [prompt for prompt, _ in prompts]).argmax(axis=1)
+            texts = [prompt for prompt, _ in prompts]
+            best = scores_of(self._featurizer, embeddings, texts, names=names, use=self._use).argmax(axis=1)
             answers[good] = np.array([label for _, label in prompts], np.int8)[best]
         return pa.array(answers, mask=~good)
 
@@ -152,15 +160,17 @@ class RangeShard:
         self._folder = folder_of(folder)
         self._embeddings = embeddings
         self._featurizer = featurizer.make()
+        self._use = featurizer.use
         self._descriptions = tuple(descriptions)
 
     def __call__(self, item: str) -> bytes:
         """Look at shard `item`, a Shard as JSON; returns JSON [[low, high] of each description], [] without a row."""
         shard = Shard.from_json(item)
-        rows = _embeddings(read_table(embeddings_path(self._folder, shard.key, self._embeddings)))
+        table = read_table(embeddings_path(self._folder, shard.key, self._embeddings))
+        rows, names = _embeddings(table), _names(table)
         if not len(rows):
             return b"[]"
-        scores = self._featurizer.scores(rows.astype(np.float32), self._descriptions).astype(np.float64)
+        scores = scores_of(self._featurizer, rows, self._descriptions, names=names, use=self._use)
         return json.dumps(np.stack([scores.min(axis=0), scores.max(axis=0)], axis=1).tolist()).encode()
 
 
@@ -170,6 +180,12 @@ def _embeddings(table: pa.Table) -> npt.NDArray[np.float16]:
     if not len(kept):
         return np.zeros((0, 0), np.float16)
     return np.asarray(kept.flatten().to_numpy(zero_copy_only=False), np.float16).reshape(len(kept), -1)
+
+
+def _names(table: pa.Table) -> list[str]:
+    """Return the names of the rows that have an embedding."""
+    names: list[str] = table.column("image").filter(table.column("embedding").is_valid()).to_pylist()
+    return names
 
 
 def scored_path(folder: Folder, shard_key: str, digest: str) -> Folder:

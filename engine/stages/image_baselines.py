@@ -19,10 +19,10 @@ import pyarrow as pa
 from engine.metrics import Metrics, figures
 from engine.reporting.images import ComparisonLine
 from engine.stages.context import Context
+from engine.stages.descriptions import GROUP_PROMPTS, ZERO_SHOT
 from engine.stages.evaluate import Evaluation
 from engine.stages.fit import Models
 from engine.stages.pixels import pixel_votes
-from engine.stages.score import GROUP_PROMPTS, ZERO_SHOT
 from engine.task import LabelingTask
 from operators.confusion import Confusion
 from operators.corpus.plan import Shard

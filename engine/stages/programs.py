@@ -225,9 +225,12 @@ def _inputs(ctx: Context, corpus: Corpus | None) -> Inputs:
     if spec is not None:
         names = ("provider", "model", "base_url", "temperature", "max_output_tokens", "extra")
         settings |= {f"`language_model.{name}`": getattr(spec, name) for name in names}
+    if ctx.concepts is not None:
+        settings["`scoring.normalisation`"] = task.scoring.normalisation
     value: list[object] = [list(settings.values()), state(ctx, corpus)]
     if ctx.concepts is not None:
-        value.append([concept.model_dump() for concept in ctx.concepts.used])
+        traits = ctx.concepts.traits
+        value += [[concept.model_dump() for concept in ctx.concepts.used], [traits.row, traits.scale]]
     part = Input(name="what is asked for", value=value, settings=settings)
     return Inputs(stage="synthesis", version=(2,), parts=(part,))
 

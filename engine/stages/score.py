@@ -11,12 +11,11 @@ import json
 import time
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 
-from engine.errors import ConfigError
 from engine.stages.context import Context
+from engine.stages.descriptions import descriptions
 from engine.stages.image_faults import tell_faults
 from engine.stages.inputs import Input, Inputs, given
 from engine.stages.rows import EMBEDDING, SCORES
@@ -24,7 +23,6 @@ from engine.stages.stream import num_threads
 from engine.stages.thumbnails import ImageSource
 from engine.storage import keep_only
 from engine.store import digest_of
-from engine.synthesis.concepts import FILE, Concepts, ask_concepts, read_concepts
 from engine.task import LabelingTask
 from engine.task_parts import Columns, DataSpec
 from operators.corpus.behind import watched
@@ -36,8 +34,6 @@ from operators.featurizer import FeaturizerSpec
 from operators.rows import SplitRule
 from operators.score import RangeShard, ScoreShard, Texts, scored_path
 from operators.storage import Folder, names_in, read_table
-
-ZERO_SHOT, GROUP_PROMPTS = "zero_shot", "group_prompts"
 
 SHARD_BYTES = 64 << 20
 """Of a shard of encoded images, unless the task says otherwise: some hundreds of photographs."""
@@ -71,9 +67,7 @@ def score(ctx: Context) -> LabelingTask:
     shards = watched(plan_images(task, skipped=unread), column=column)
     ctx.skipped = unread or {}
     ctx.shards = {shard.key: shard for shard in shards}
-    concepts = _concepts(ctx)
-    ctx.concepts = concepts
-    texts = Texts(concepts=concepts.texts(), normalisation=task.scoring.normalisation, baselines=_baselines(task))
+    ctx.concepts, texts = descriptions(ctx, spec.traits())
     rule = SplitRule(
         column=task.data.split_column,
         train_values=task.data.train_values,
@@ -173,36 +167,6 @@ def _stream(ctx: Context, shards: list[Shard], step: type, args: Mapping[str, ob
     slowest = max((shard.num_rows for shard in shards), default=0) * SLOWEST_ROW_S
     for _ in ctx.stream("score", items, step, step_args=args, slowest_item_s=slowest, stateful=True, gpus=True):
         pass
-
-
-def _concepts(ctx: Context) -> Concepts:
-    """Read the concepts from where the task, the programs or the run have them, or have them written."""
-    task, own = ctx.task, ctx.run.path / FILE
-    if task.scoring.concepts is not None:
-        return read_concepts(Path(task.scoring.concepts), class_names=task.class_names)
-    beside = None if task.programs.folder is None else Path(task.programs.folder) / FILE
-    found = next((path for path in (beside, own) if path is not None and path.exists()), None)
-    if found is not None:
-        return read_concepts(found, class_names=task.class_names)
-    if task.language_model is None:
-        raise ConfigError(
-            f"there are no concepts to score images by: name a file in `scoring.concepts`, put a {FILE} beside the "
-            "programs, or name a `language_model` that writes one"
-        )
-    from engine.synthesis.ledger import Ledger
-    from engine.synthesis.llm import OpenAIModel
-
-    with Ledger.open(ctx.run.path / "completions.sqlite") as ledger:
-        with OpenAIModel(task.language_model, ledger, task.budget) as model:
-            return ask_concepts(task, model, count=task.scoring.num_concepts, path=own)
-
-
-def _baselines(task: LabelingTask) -> dict[str, tuple[tuple[str, int], ...]]:
-    spec, names = task.scoring, task.class_names
-    prompts = {ZERO_SHOT: tuple((spec.zero_shot.get(name, f"an image of {name}"), y) for y, name in enumerate(names))}
-    if spec.group_prompts:
-        prompts[GROUP_PROMPTS] = tuple((text, names.index(name)) for text, name in spec.group_prompts.items())
-    return prompts
 
 
 def _lacking(shards: list[Shard], paths: list[Folder]) -> list[Shard]:

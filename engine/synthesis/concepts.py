@@ -16,13 +16,11 @@ from typing import Annotated, Any
 import yaml
 from pydantic import Field, ValidationError
 
-from engine.errors import ConfigError, LLMError, ProgramRejected
-from engine.synthesis.llm import LanguageModel, UnusableAnswer
+from engine.errors import ConfigError, ProgramRejected
 from engine.synthesis.programs import Program
-from engine.synthesis.prompts import Prompt, rendered, words_of
 from engine.task import LabelingTask
 from engine.task_parts import TaskModel
-from operators.commit import commit
+from operators.featurizer import IMAGE, Traits
 
 FILE = "concepts.yaml"
 
@@ -61,11 +59,13 @@ class Concepts:
         used: in the order of the scores.
         excluded: names of the spurious ones.
         class_names: in the order of the descriptions of a concept.
+        traits: of the featurizer that scores them.
     """
 
     used: tuple[Concept, ...]
     excluded: tuple[str, ...]
     class_names: tuple[str, ...]
+    traits: Traits
 
     def texts(self) -> tuple[tuple[str, ...], ...]:
         """Descriptions of each concept, in the order of the classes."""
@@ -124,8 +124,20 @@ def header_line(names: Sequence[str]) -> str:
     return f"# concepts: {', '.join(names)}\n"
 
 
-def read_concepts(path: Path, *, class_names: Sequence[str]) -> Concepts:
-    """Read a file of concepts.
+def concepts_file(task: LabelingTask, *, run: Path | None) -> Path | None:
+    """Return the file of concepts that the task, its programs or its run directory have; None where there is none.
+
+    One that the task names is returned whether it is there or not.
+    """
+    if task.scoring.concepts is not None:
+        return Path(task.scoring.concepts)
+    beside = task.programs.folder
+    places = [Path(folder) / FILE for folder in (beside, run) if folder is not None]
+    return next((path for path in places if path.exists()), None)
+
+
+def read_concepts(path: Path, *, class_names: Sequence[str], traits: Traits = IMAGE) -> Concepts:
+    """Read a file of concepts, for a featurizer of such traits.
 
     Raises:
         ConfigError: there is none, or what is in it is none; the message says what was expected.
@@ -136,42 +148,14 @@ def read_concepts(path: Path, *, class_names: Sequence[str]) -> Concepts:
         raise ConfigError(f"{path}: no such file of concepts") from None
     except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
         raise ConfigError(f"{path}: cannot be read as YAML: {error}") from error
-    problem, found = _checked(content, class_names)
+    problem, found = checked(content, class_names, traits)
     if found is None:
         raise ConfigError(f"{path}: {problem}")
     return found
 
 
-def ask_concepts(task: LabelingTask, model: LanguageModel, *, count: int, path: Path) -> Concepts:
-    """Have a language model name concepts, and write them where people may edit them.
-
-    Raises:
-        LLMError: its answer is of no use.
-        BudgetReached, ConfigError: as the model.
-    """
-    user = rendered("ask_concepts.jinja", **words_of(task), documents="", count=count)
-    prompt = Prompt(system=rendered("ask_system.jinja"), user=user)
-    try:
-        completion = model.complete(prompt, variant=0)
-    except UnusableAnswer as error:
-        raise LLMError(f"no concepts from {error.completion.model}: {error.problem}; write {path} yourself") from error
-    text = completion.text.rpartition("</think>")[2]
-    fenced = re.search(r"```(?:ya?ml)?\n(.*?)```", text, re.DOTALL)
-    try:
-        content = yaml.safe_load(fenced[1] if fenced else text)
-    except yaml.YAMLError as error:
-        raise LLMError(f"no concepts from {completion.model}: its answer is no YAML; write {path} yourself") from error
-    problem, found = _checked(content, task.class_names)
-    if found is None:
-        raise LLMError(f"no concepts from {completion.model}: {problem}; write {path} yourself")
-    top = f"# Concepts by {' '.join(completion.model.split())}; edit them, or mark one with `spurious: true`.\n"
-    written = top + yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=110)
-    commit(path, lambda attempt: attempt.write_text(written, encoding="utf-8"), replace=True)
-    return found
-
-
-def _checked(content: Any, class_names: Sequence[str]) -> tuple[str, Concepts | None]:
-    """Read concepts from YAML; or say what is wrong with it."""
+def checked(content: Any, class_names: Sequence[str], traits: Traits) -> tuple[str, Concepts | None]:
+    """Read concepts from the content of a file; or say what is wrong with it, and give None."""
     if not isinstance(content, Mapping):
         return "expected `concepts:` with a list of concepts", None
     try:
@@ -188,8 +172,11 @@ def _checked(content: Any, class_names: Sequence[str]) -> tuple[str, Concepts | 
                 f"concept {concept.name!r} needs a description for each class: expected {list(class_names)}, got "
                 f"{list(concept.descriptions)}"
             ), None
+        for text in () if concept.spurious else concept.descriptions.values():
+            if (reason := traits.why_not(text)) is not None:
+                return f"concept {concept.name!r}: {reason}", None
     used = tuple(concept for concept in concepts if not concept.spurious)
     if not used:
         return "every concept is marked spurious; leave one for the programs", None
     excluded = tuple(concept.name for concept in concepts if concept.spurious)
-    return "", Concepts(used=used, excluded=excluded, class_names=tuple(class_names))
+    return "", Concepts(used=used, excluded=excluded, class_names=tuple(class_names), traits=traits)

@@ -9,9 +9,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from engine.prices import price_of, why_unknown
-from engine.synthesis import annotator
+from engine.synthesis import annotator, asked_concepts
+from engine.synthesis.concepts import concepts_file
+from engine.synthesis.contracts import Contract, image_contract
 from engine.synthesis.knowledge import kinds_of, question
 from engine.synthesis.money import cost_of, estimate_tokens
 from engine.synthesis.prompts import Prompt
@@ -40,14 +43,22 @@ _SOURCE_CHARS = 200
 _ROW_CHARS = 520
 """Of a row that is shown, with its marks; the stage cuts it at 500."""
 
+_DESCRIPTION_CHARS = 200
+"""Of a description of a concept; those of the examples have 60 to 120."""
+
+_UNPRICED_IMAGES = (
+    "labeling images directly is not estimated, as each vendor counts the tokens of an image in its own way"
+)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Estimate:
     """What synthesis may take at most, if nothing is in the ledger yet.
 
     Attributes:
-        requests: one a program; 0 where the programs come from a folder.
-        repairs: requests besides, if each program has to be repaired as often as the task allows.
+        requests: one a program, none where the programs come from a folder; one for each kind of knowledge of stage
+            one, and one for the concepts of images where there is no file of them.
+        repairs: requests besides, if each program, and the concepts, have to be repaired as often as the task allows.
         tokens_in: of all prompts, estimated from above, repairs and what they repeat of an answer included.
         tokens_out_max: if every answer is as long as allowed.
         cost: at these tokens, in `currency`; None where it is unknown.
@@ -63,45 +74,63 @@ class Estimate:
     reason: str | None
 
 
-def estimate(task: LabelingTask) -> Estimate:
-    """Estimate what synthesis would take for this task: the programs, and the knowledge where there are two stages.
+def estimate(task: LabelingTask, *, run: Path | None = None) -> Estimate:
+    """Estimate what synthesis would take for this task: programs, the concepts of images, knowledge of stage one.
 
-    Documents are not opened, and knowledge is not there yet: both count as long as they may become.
+    Documents are not opened, and neither knowledge nor concepts are there yet: they count as long as they may become.
+
+    Args:
+        task: what to label.
+        run: its directory, where concepts may stand; None for a run to come.
     """
-    if task.programs.folder is not None:
-        return Estimate(requests=0, repairs=0, tokens_in=0, tokens_out_max=0, cost=0.0, currency=None, reason=None)
-    spec, repairs = task.language_model, task.synthesis.repairs
-    prompts = prompts_for(task, count=task.programs.count, knowledge=_placeholders(task))
-    # Any question may say what is missing, and quote rows; a repair shows what was answered, and why it was no good.
-    focus = _FOCUS_TOKENS + task.synthesis.show_rows * _ROW_TOKENS
-    written = _Asked.of(prompts, spec, extra_tokens=focus, repairs=repairs)
-    parts = [written]
-    if task.synthesis.stages == "two":
-        other = task.synthesis.knowledge_model or spec
-        given = _placeholders(task)
-        asked = [question(task, kind=kind, documents=given.get(DOCUMENTS, "")) for kind in kinds_of(task, given)]
-        parts.append(_Asked.of(asked, other))
+    spec = task.language_model
+    parts = [] if task.programs.folder is not None else _programs(task)
+    if task.modality == "image" and spec is not None and concepts_file(task, run=run) is None:
+        parts.append(_Asked.of([asked_concepts.question(task)], spec, repairs=task.synthesis.repairs))
     parts = [part for part in parts if part.requests]
+    if not parts:
+        return Estimate(requests=0, repairs=0, tokens_in=0, tokens_out_max=0, cost=0.0, currency=None, reason=None)
     currencies = {part.currency for part in parts}
     reason = next((part.reason for part in parts if part.reason is not None), None)
     if reason is None and len(currencies) > 1:
         reason = f"the models are priced in {' and '.join(sorted(str(c) for c in currencies))}"
     return Estimate(
         requests=sum(part.requests for part in parts),
-        repairs=written.requests * repairs,
+        repairs=sum(part.repairs for part in parts),
         tokens_in=sum(part.tokens_in for part in parts),
         tokens_out_max=sum(part.tokens_out_max for part in parts),
         cost=None if reason is not None else sum(part.cost or 0.0 for part in parts),
-        currency=written.currency,
+        currency=parts[0].currency,
         reason=reason,
     )
 
 
+def _programs(task: LabelingTask) -> list[_Asked]:
+    """Estimate the programs, and the knowledge where there are two stages."""
+    spec, given = task.language_model, _placeholders(task)
+    prompts = prompts_for(task, count=task.programs.count, knowledge=given, contract=_contract(task))
+    # Any question may say what is missing, and quote rows; a repair shows what was answered, and why it was no good.
+    focus = _FOCUS_TOKENS + task.synthesis.show_rows * _ROW_TOKENS
+    parts = [_Asked.of(prompts, spec, extra_tokens=focus, repairs=task.synthesis.repairs)]
+    if task.synthesis.stages == "two":
+        asked = [question(task, kind=kind, documents=given.get(DOCUMENTS, "")) for kind in kinds_of(task, given)]
+        parts.append(_Asked.of(asked, task.synthesis.knowledge_model or spec))
+    return parts
+
+
+def _contract(task: LabelingTask) -> Contract | None:
+    """Stand in for the descriptions of a concept, as long as they may be."""
+    if task.modality != "image":
+        return None
+    return image_contract(["x" * _DESCRIPTION_CHARS] * task.num_classes, normalisation=task.scoring.normalisation)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Asked:
-    """Requests to one model."""
+    """Requests to one model, and how often they may be repaired."""
 
     requests: int
+    repairs: int
     tokens_in: int
     tokens_out_max: int
     cost: float | None
@@ -119,7 +148,8 @@ class _Asked:
         tokens_out = count * (1 + repairs) * longest
         price = None if spec is None else price_of(spec)
         return cls(
-            requests=len(prompts),
+            requests=count,
+            repairs=count * repairs,
             tokens_in=tokens_in,
             tokens_out_max=tokens_out,
             cost=cost_of(price, tokens_in=tokens_in, tokens_out=tokens_out),
@@ -150,7 +180,7 @@ def direct_labeling_estimate(*, num_rows: int, text_bytes: int, task: LabelingTa
     """Estimate what asking the task's language model for the label of each row would cost.
 
     A row takes the annotator's own question and its text at 4 bytes a token, and an answer of 3 tokens; a model that
-    thinks first takes more.
+    thinks first takes more. Images are not estimated: their bytes are no measure of their tokens.
 
     Args:
         num_rows: n.
@@ -160,6 +190,8 @@ def direct_labeling_estimate(*, num_rows: int, text_bytes: int, task: LabelingTa
     Returns:
         the cost in the price's currency and None, or None and the reason why it is unknown.
     """
+    if task.modality == "image":
+        return None, _UNPRICED_IMAGES
     price = None if task.language_model is None else price_of(task.language_model)
     frame = annotator.question(task, "")
     instruction_tokens = _FRAME_TOKENS + len((frame.system + frame.user).encode()) // 4

@@ -20,16 +20,21 @@ ROWS = "rows"
 """Key of unlabeled rows among the knowledge; there are some only where the task says `synthesis.show_rows`."""
 
 
-def prompts_for(task: LabelingTask, *, count: int, knowledge: Mapping[str, str]) -> tuple[Prompt, ...]:
+def prompts_for(
+    task: LabelingTask, *, count: int, knowledge: Mapping[str, str], contract: Contract | None = None
+) -> tuple[Prompt, ...]:
     """Write the prompts of the first `count` programs; no two are equal.
 
     Args:
         task: which strategies there are, and all that a prompt says.
         count: how many.
         knowledge: {kind: text}; passages under "documents", unlabeled rows under "rows".
+        contract: what programs are given; the task's own unless told.
     """
     return tuple(
-        write(task, strategy=strategy_of(task, variant=variant), variant=variant, knowledge=knowledge)
+        write(
+            task, strategy=strategy_of(task, variant=variant), variant=variant, knowledge=knowledge, contract=contract
+        )
         for variant in range(count)
     )
 

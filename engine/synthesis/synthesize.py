@@ -171,7 +171,10 @@ class _Asking:
 
     def _contract(self, variant: int) -> Contract | None:
         concepts = self.judge.concepts
-        return None if concepts is None else image_contract(concepts.texts()[variant % len(concepts.used)])
+        if concepts is None:
+            return None
+        texts = concepts.texts()[variant % len(concepts.used)]
+        return image_contract(texts, normalisation=self.task.scoring.normalisation, traits=concepts.traits)
 
     def _answer(self, prompt: Prompt, variant: int) -> tuple[Completion, str | None]:
         try:

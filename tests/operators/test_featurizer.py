@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from operators.errors import InputError
-from operators.featurizer import FeaturizerSpec, checked
+from operators.featurizer import FeaturizerSpec, Traits, checked, scores_of
 from operators.images import UnreadableRow
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "featurizers"
@@ -35,10 +35,45 @@ def test_what_is_no_featurizer_is_told(use, options, reason):
 def test_embeddings_of_a_wrong_shape_are_refused():
     """Hidden states in the place of embeddings, or numbers that are none, do not pass."""
     good = np.ones((2, 3))
-    assert checked(good, rows=2, num_features=3, use="x").dtype == np.float32
-    for bad in (np.ones((2, 7, 3)), np.ones((2, 4)), np.ones((1, 3)), np.full((2, 3), np.nan)):
+    assert checked(good, rows=2, num_features=3, use="x").dtype == np.float16
+    assert checked(np.full((2, 3), 65_504.0), rows=2, num_features=3, use="x").max() == 65_504
+    nothing, large = np.full((2, 3), np.nan), np.full((2, 3), 70_000, np.float32)
+    for bad in (np.ones((2, 7, 3)), np.ones((2, 4)), np.ones((1, 3)), nothing, large):
         with pytest.raises(InputError, match="expected finite numbers of shape"):
             checked(bad, rows=2, num_features=3, use="x")
+
+
+class Fixed:
+    """Gives the scores that it is made with."""
+
+    def __init__(self, scores) -> None:
+        self.scores = lambda embeddings, texts: scores
+
+
+def test_scores_that_are_none_are_refused():
+    """The message names the featurizer, and the row and the description of a score that is no number."""
+    args = {"names": ["a.png", "b.png"], "use": "pkg:Own"}
+    halves = np.ones((2, 3), np.float16)
+    good = np.array([[1, 2], [3, 4]], np.float32)
+    assert scores_of(Fixed(good), halves, ["red", "green"], **args).tolist() == [[1, 2], [3, 4]]
+    for shape in ((2, 3), (1, 2), (2, 2, 1), (2,)):
+        with pytest.raises(InputError, match=r"pkg:Own gave scores of shape .*expected \(2, 2\)"):
+            scores_of(Fixed(np.ones(shape)), halves, ["red", "green"], **args)
+    for value in (np.nan, np.inf):
+        bad = good.copy()
+        bad[1, 0] = value
+        with pytest.raises(InputError, match=rf"pkg:Own gave b\.png the score {value} for the description 'red'"):
+            scores_of(Fixed(bad), halves, ["red", "green"], **args)
+
+
+def test_a_class_says_what_it_scores():
+    """Its attributes are its traits; a class that says nothing scores images by free text."""
+    assert FeaturizerSpec(use="operators.images:UnreadableRow").traits() == Traits(row="image", scale="", texts=None)
+    assert "between 15 and 35" in FeaturizerSpec(use="operators.clip:OpenClip").traits().scale
+    known = Traits(row="recording", texts=("low", "high"))
+    assert known.why_not("low") is None
+    assert "'an image of hum' is no description" in str(known.why_not("an image of hum"))
+    assert Traits().why_not("an image of hum") is None
 
 
 def test_options_are_part_of_the_identity():

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from engine.errors import ConfigError, LLMError, ProgramRejected
-from engine.synthesis.concepts import ask_concepts, concepts_of, header_line, read_concepts
+from engine.errors import ConfigError, ProgramRejected
+from engine.synthesis.concepts import concepts_file, concepts_of, header_line, read_concepts
 from engine.synthesis.llm import ScriptedLLM
 from engine.synthesis.programs import from_text, load_folder
 from engine.synthesis.synthesize import synthesize
 from engine.task import LabelingTask
+from operators.featurizer import Traits
 
 FILE = """\
 concepts:
@@ -113,23 +115,31 @@ TASK = LabelingTask(
 )
 
 
-def test_a_model_is_asked_once_and_its_answer_is_a_file(tmp_path) -> None:
-    """The question names the classes and the surroundings to leave out; the file reads back as the answer."""
-    model = ScriptedLLM([f"Here they are:\n```yaml\n{FILE}```\n"])
-    found = ask_concepts(TASK, model, count=3, path=tmp_path / "concepts.yaml")
-    assert found == read_concepts(tmp_path / "concepts.yaml", class_names=CLASSES)
-    assert found.excluded == ("place",)
-    asked = model.prompts[0].user
-    assert '"land"' in asked
-    assert "spurious: true" in asked
+def test_where_concepts_are_looked_for(tmp_path) -> None:
+    """What the task names, there or not; else beside the programs, else in the run; else a model has to be asked."""
+    programs, run = tmp_path / "programs", tmp_path / "run"
+    programs.mkdir()
+    run.mkdir()
+    plain = TASK.model_copy(update={"programs": TASK.programs.model_copy(update={"folder": str(programs)})})
+    assert concepts_file(plain, run=run) is None
+    (run / "concepts.yaml").write_text(FILE)
+    assert concepts_file(plain, run=run) == run / "concepts.yaml"
+    assert concepts_file(plain, run=None) is None
+    (programs / "concepts.yaml").write_text(FILE)
+    assert concepts_file(plain, run=run) == programs / "concepts.yaml"
+    named = plain.model_copy(update={"scoring": plain.scoring.model_copy(update={"concepts": "nowhere.yaml"})})
+    assert concepts_file(named, run=run) == Path("nowhere.yaml")
 
 
-@pytest.mark.parametrize("answer", ["I cannot see images.", "concepts: [{name: a}]", "```yaml\n[\n```"])
-def test_an_answer_of_no_use_is_an_error(tmp_path, answer) -> None:
-    """Nothing is written, and the message says what to do."""
-    with pytest.raises(LLMError, match=r"write .*concepts.yaml yourself"):
-        ask_concepts(TASK, ScriptedLLM([answer]), count=3, path=tmp_path / "concepts.yaml")
-    assert not (tmp_path / "concepts.yaml").exists()
+def test_a_featurizer_without_free_text_is_given_what_it_knows(tmp_path) -> None:
+    """The message names file, concept and description; what is spurious is scored for nobody, and may say anything."""
+    (tmp_path / "c.yaml").write_text(FILE)
+    known = ("claws", "webs", "a short bill", "a flat bill")
+    assert read_concepts(tmp_path / "c.yaml", class_names=CLASSES, traits=Traits(texts=known)).traits.texts == known
+    with pytest.raises(
+        ConfigError, match=r"c\.yaml: concept 'bill': 'a flat bill' is no description .* 'a short bill'"
+    ):
+        read_concepts(tmp_path / "c.yaml", class_names=CLASSES, traits=Traits(texts=known[:3]))
 
 
 ANSWERS = [
@@ -150,6 +160,20 @@ def test_each_program_is_asked_for_with_its_own_concept(concepts) -> None:
     first, second, _ = (prompt.user for prompt in model.prompts)
     assert "scores[0]: claws" in first
     assert "scores[1]: webs" in first
+    assert "sum to 1" in first
     assert "bill" not in first
     assert "scores[1]: a flat bill" in second
     assert "a lake" not in first + second
+
+
+def test_a_prompt_says_how_the_scores_are_normalised(concepts) -> None:
+    """The task's normalisation reaches the prompt, and so does what the featurizer calls a row."""
+    named = replace(concepts, traits=Traits(row="recording", scale="A score is in decibels."))
+    raw = TASK.model_copy(update={"scoring": TASK.scoring.model_copy(update={"normalisation": "none"})})
+    model = ScriptedLLM(ANSWERS)
+    synthesize(raw, model, count=1, concepts=named)
+    asked = model.prompts[0]
+    assert "A score is in decibels." in asked.user
+    assert "between 0 and 1" not in asked.user
+    assert "is a single recording" in asked.user
+    assert "label one recording row" in asked.system

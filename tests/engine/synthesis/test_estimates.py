@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from engine.synthesis.estimates import Estimate, estimate
+from engine.synthesis.estimates import Estimate, direct_labeling_estimate, estimate
 from engine.task import LabelingTask
 
 PRICE = {"input_per_million": 1.0, "output_per_million": 10.0}
@@ -68,6 +70,39 @@ def test_an_unknown_price_of_either_model_makes_the_cost_unknown() -> None:
     assert "unpriced" in str(found.reason)
     euro = {"model": "n", "price": PRICE | {"currency": "EUR"}}
     assert "EUR and USD" in str(estimate(task(**FIVE, knowledge_model=euro)).reason)
+
+
+def images(**changes: object) -> LabelingTask:
+    return LabelingTask.model_validate({**task(repairs=2).model_dump(), "modality": "image", **changes})
+
+
+def test_the_question_for_concepts_is_counted(tmp_path: Path) -> None:
+    """One request and its repairs, also where the programs come from a folder; none where there is a file of them."""
+    folder = {"folder": str(tmp_path)}
+    assert (estimate(images()).requests, estimate(images()).repairs) == (11, 22)
+    alone = estimate(images(programs=folder))
+    assert (alone.requests, alone.repairs, alone.tokens_out_max) == (1, 2, 3000)
+    assert alone.cost == pytest.approx((alone.tokens_in + 10 * 3000) / 1e6)
+    assert estimate(images(programs=folder, language_model=None)).requests == 0
+    assert estimate(images(scoring={"concepts": "mine.yaml"})).requests == 10
+    (tmp_path / "concepts.yaml").write_text("concepts: []")
+    assert estimate(images(), run=tmp_path).requests == 10
+    assert estimate(images(programs=folder)).requests == 0
+
+
+def test_prompts_over_concepts_count_their_descriptions() -> None:
+    """They are not there yet, so each counts as long as one may be."""
+    many = [{"name": f"kind {i}"} for i in range(40)]
+    found = [estimate(images(classes=many, modality=m, scoring={"concepts": "c.yaml"})) for m in ("image", "text")]
+    assert found[0].tokens_in - found[1].tokens_in > 10 * 40 * 200 / 4
+
+
+def test_images_have_no_estimate_of_direct_labeling() -> None:
+    """Bytes of a JPEG are no measure of what a vision model charges; unknown, with the reason."""
+    cost, reason = direct_labeling_estimate(num_rows=10, text_bytes=1_500_000, task=images())
+    assert cost is None
+    assert "images" in str(reason)
+    assert direct_labeling_estimate(num_rows=10, text_bytes=1_500_000, task=task())[0] is not None
 
 
 def estimated(**synthesis: object) -> Estimate:

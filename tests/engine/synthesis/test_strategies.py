@@ -139,7 +139,31 @@ def test_the_image_contract_gives_the_descriptions_in_order() -> None:
     assert "a list of 2 floats" in user
     assert "  scores[0]: a long bill\n  scores[1]: webbed scores[2]: feet\n" in user
     assert "label one image row" in write(task(), strategy="general", variant=0, knowledge={}, contract=contract).system
-    assert len(ast.literal_eval(contract.example)) == 2
+    assert sum(ast.literal_eval(contract.example)) == pytest.approx(1)
+
+
+@pytest.mark.parametrize(
+    ("normalisation", "said", "unsaid"),
+    [
+        ("softmax", "sum to 1. They compare the descriptions", "Each description has its own scale"),
+        ("min_max", "the scores of a single image do not sum to 1", "They compare"),
+        ("none", "A score is what the scorer gives", "between 0 and 1"),
+    ],
+)
+def test_the_image_contract_tells_the_truth_about_the_scores(normalisation, said: str, unsaid: str) -> None:
+    """What a model is told of the scale is what `scoring.normalisation` makes of it, and the example is such."""
+    descriptions = ["a", "b", "c", "d", "e", "f"]
+    contract = image_contract(descriptions, normalisation=normalisation)
+    user = write(task(), strategy="general", variant=0, knowledge={}, contract=contract).user
+    assert said in user
+    assert unsaid not in user
+    if normalisation == "none":
+        assert "look like this" not in user
+        assert "Nothing is known of their range" in user
+    else:
+        scores = ast.literal_eval(contract.example)
+        assert (len(scores), min(scores) >= 0, max(scores) <= 1) == (6, True, True)
+        assert (sum(scores) == pytest.approx(1)) == (normalisation == "softmax")
 
 
 def test_a_contract_needs_parts() -> None:
