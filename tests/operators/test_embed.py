@@ -103,6 +103,15 @@ def test_embeddings_of_another_width_are_refused(tmp_path, spec):
     assert not (tmp_path / "run" / "embeddings").exists()
 
 
+def test_numbers_that_half_precision_cannot_hold_are_refused(tmp_path, spec):
+    """They would become infinite on their way to the file."""
+    (tmp_path / "a.png").write_bytes(b"x" * 70_000)
+    shards = plan_shards([str(tmp_path / "a.png")], max_rows=9, max_bytes=1 << 20, columns=["image"], of_images=True)
+    with pytest.raises(InputError, match=r"bytes_featurizer:Bytes .* none beyond the 65,504 of half precision"):
+        embedded(shards, tmp_path / "run", spec())
+    assert not (tmp_path / "run" / "embeddings").exists()
+
+
 def test_what_is_kept_is_half_precision(tmp_path, spec):
     """Nothing but rounding to 16 bits is lost."""
     (tmp_path / "a.png").write_bytes(b"x" * 2049)

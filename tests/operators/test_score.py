@@ -103,6 +103,22 @@ def test_scores_may_stay_on_their_own_scale(tmp_path, spec):
     assert json.loads(table.column("scores")[0].as_py()) == [7, 14]
 
 
+@pytest.mark.parametrize("where", ["concepts", "baselines", "ranges"])
+def test_scores_that_are_no_numbers_never_reach_a_program(tmp_path, spec, where):
+    """Of concepts, baselines and ranges; the message names the row and the description."""
+    shards, run = folder(tmp_path, {"a/0.png": b"x", "a/1.png": b"1"}), tmp_path / "run"
+    scored(shards, run, spec)
+    texts = Texts(concepts=(("1", "nan"),), normalisation="softmax", baselines={})
+    if where == "baselines":
+        texts = Texts(concepts=(("1", "2"),), normalisation="softmax", baselines={"zero_shot": (("1", 0), ("nan", 1))})
+    with pytest.raises(InputError, match=r"digits_featurizer:Digits gave a/1\.png the score nan .* 'nan'"):
+        if where == "ranges":
+            step = RangeShard(folder=str(run), embeddings="e", featurizer=spec, descriptions=["1", "nan"])
+            [step(shard.to_json()) for shard in shards]
+        else:
+            scored(shards, run, spec, texts=texts)
+
+
 def test_copies_of_an_image_are_on_one_side_of_the_split(tmp_path, spec):
     """The hash is of the bytes, whatever the files are called."""
     contents = {f"a/{copy}{i}.png": str(i).encode() for i in range(30) for copy in "xy"}
