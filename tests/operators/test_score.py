@@ -6,6 +6,8 @@ import json
 import math
 import sys
 from base64 import b64decode
+from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import pyarrow as pa
@@ -111,12 +113,12 @@ def test_scores_that_are_no_numbers_never_reach_a_program(tmp_path, spec, where)
     texts = Texts(concepts=(("1", "nan"),), normalisation="softmax", baselines={})
     if where == "baselines":
         texts = Texts(concepts=(("1", "2"),), normalisation="softmax", baselines={"zero_shot": (("1", 0), ("nan", 1))})
+    call: Callable[[], object] = partial(scored, shards, run, spec, texts=texts)
+    if where == "ranges":
+        step = RangeShard(folder=str(run), embeddings="e", featurizer=spec, descriptions=["1", "nan"])
+        call = partial(step, shards[0].to_json())
     with pytest.raises(InputError, match=r"digits_featurizer:Digits gave a/1\.png the score nan .* 'nan'"):
-        if where == "ranges":
-            step = RangeShard(folder=str(run), embeddings="e", featurizer=spec, descriptions=["1", "nan"])
-            [step(shard.to_json()) for shard in shards]
-        else:
-            scored(shards, run, spec, texts=texts)
+        call()
 
 
 def test_copies_of_an_image_are_on_one_side_of_the_split(tmp_path, spec):
