@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 WHEELS := $(shell $(PYTHON) -m pip config get global.find-links 2>/dev/null)
 TEST_WORKERS ?= 2
 
-.PHONY: install demo test test-all lint types contracts check benchmarks freeze clean
+.PHONY: install demo waterbirds waterbirds-folder test test-all lint types contracts check benchmarks freeze clean
 
 install: $(VENV)/installed
 
@@ -21,6 +21,14 @@ $(VENV)/installed: pyproject.toml constraints.txt
 demo: install
 	$(BIN)/python examples/imdb/prepare.py
 	$(BIN)/alchemist run examples/imdb/task.yaml --out runs/imdb
+
+# Waterbirds in the layout of WILDS: make waterbirds IMAGES=FOLDER, the one with metadata.csv.
+waterbirds: waterbirds-folder install
+	$(BIN)/python examples/waterbirds/prepare.py "$(IMAGES)"
+	$(BIN)/alchemist run examples/waterbirds/task.yaml --out runs/waterbirds
+
+waterbirds-folder:
+	@test -f "$(IMAGES)/metadata.csv" || { echo 'no metadata.csv in "$(IMAGES)"; name its folder: make waterbirds IMAGES=FOLDER' >&2; exit 2; }
 
 test: install
 	$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadscope -m "not slow and not gpu and not network and not long"

@@ -1,6 +1,7 @@
-"""A featurizer for sound: a few numbers of a WAV file's signal, each of them a score by its name.
+"""A featurizer for sound: three numbers of a WAV file's signal, each of them scored by two opposite words.
 
-The worked example of docs/featurizers.md. Nothing here is learned and nothing is downloaded.
+The worked example of docs/featurizers.md; examples/sounds is a task for it. Nothing here is learned and nothing is
+downloaded.
 """
 
 from __future__ import annotations
@@ -14,15 +15,21 @@ import numpy.typing as npt
 
 from operators.images import UnreadableRow
 
-NAMES = ("loudness", "crossings", "brightness")
-"""Of the numbers: mean square in decibels, share of samples at which the sign changes, mean frequency of the spectrum
-as a share of the highest; each brought to 0..1."""
+_WORDS = {"soft": (0, 0), "loud": (0, 1), "low": (1, 0), "high": (1, 1), "tonal": (2, 0), "noisy": (2, 1)}
+"""{description: which number, and which of its ends}."""
 
 
 class WavSignal:
-    """Loudness, zero crossings and brightness of a mono or stereo WAV file of 16 bits."""
+    """Loudness, pitch and noisiness of a mono or stereo WAV file of 16 bits.
 
-    num_features = len(NAMES)
+    Loudness is the mean square in decibels, pitch the mean frequency of the spectrum as a share of the highest,
+    noisiness the flatness of the spectrum; each is brought to 0..1.
+    """
+
+    row = "recording"
+    scale = "A score lies between 0 and 1; those of opposites (soft and loud, low and high, tonal and noisy) sum to 1."
+    texts = tuple(_WORDS)
+    num_features = 3
 
     def prepare(self, data: bytes) -> npt.NDArray[np.float32]:
         """Read the samples; (n,) in -1..1."""
@@ -33,7 +40,7 @@ class WavSignal:
                 samples = np.frombuffer(file.readframes(file.getnframes()), "<i2")
                 samples = samples.reshape(-1, file.getnchannels()).mean(axis=1)
         except (wave.Error, EOFError, ValueError) as error:
-            raise UnreadableRow(f"no WAV file: {error}") from error
+            raise UnreadableRow(f"no WAV file: {error or 'it ends early'}") from error
         if not len(samples):
             raise UnreadableRow("the recording is empty")
         return samples.astype(np.float32) / 32768
@@ -43,13 +50,13 @@ class WavSignal:
         return np.stack([self._numbers(samples) for samples in rows])
 
     def scores(self, embeddings: npt.NDArray[np.float32], texts: Sequence[str]) -> npt.NDArray[np.float32]:
-        """Return the numbers that the descriptions name."""
-        return embeddings[:, [NAMES.index(text) for text in texts]]
+        """Return how close the numbers are to the ends that the descriptions name; (n, t) in 0..1."""
+        places, ends = zip(*(_WORDS[text] for text in texts), strict=True)
+        return np.abs(np.array(ends, np.float32) - 1 + embeddings[:, places])
 
     def _numbers(self, samples: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         decibels = 10 * np.log10(np.mean(samples**2) + 1e-9)
-        crossings = np.mean(np.signbit(samples[1:]) != np.signbit(samples[:-1])) if len(samples) > 1 else 0.0
-        spectrum = np.abs(np.fft.rfft(samples))
-        places = np.linspace(0, 1, len(spectrum))
-        brightness = float((spectrum * places).sum() / max(float(spectrum.sum()), 1e-9))
-        return np.array([np.clip(1 + decibels / 90, 0, 1), crossings, brightness], np.float32)
+        power = np.abs(np.fft.rfft(samples * np.hanning(len(samples) + 2)[1:-1])) ** 2 + 1e-12
+        pitch = float(power @ np.linspace(0, 1, len(power)) / power.sum())
+        flatness = np.exp(np.mean(np.log(power))) / np.mean(power)
+        return np.array([np.clip(1 + decibels / 90, 0, 1), pitch, flatness], np.float32)

@@ -25,6 +25,7 @@ def prepare(folder: Path, out: Path) -> int:
             "split": [SPLITS[row["split"]] for row in rows],
         }
     )
+    out.parent.mkdir(exist_ok=True)
     pq.write_table(table, out)
     return table.num_rows
 
@@ -32,5 +33,5 @@ def prepare(folder: Path, out: Path) -> int:
 if __name__ == "__main__":
     if len(sys.argv) != 2:
         sys.exit("usage: prepare.py FOLDER, the one with metadata.csv")
-    written = Path(__file__).parent / "waterbirds.parquet"
+    written = Path(__file__).parent / "data" / "waterbirds.parquet"
     print(f"{prepare(Path(sys.argv[1]), written)} rows in {written}")  # noqa: T201 - a script

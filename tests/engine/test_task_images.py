@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import runpy
+import subprocess
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -13,6 +15,7 @@ from engine.synthesis.concepts import read_concepts
 from engine.synthesis.programs import load_folder
 from engine.task import LabelingTask
 from engine.task_file import read_task
+from operators.sandbox.pool import Limits, Sandbox
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
@@ -62,8 +65,10 @@ def test_paths_start_at_the_task_file(tmp_path: Path) -> None:
     assert scoring.options == {"model": "ViT-B-32", "pretrained": str(tmp_path / "w.pt"), "batch_size": 8}
 
 
-@pytest.mark.parametrize("name", ["hymenoptera", "waterbirds"])
-def test_programs_of_the_examples_fit_their_concepts(name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "spurious"), [("hymenoptera", "surroundings"), ("waterbirds", "surroundings"), ("sounds", "level")]
+)
+def test_programs_of_the_examples_fit_their_concepts(name: str, spurious: str) -> None:
     """Every program loads, and names concepts that are there and not spurious."""
     found = read_task(EXAMPLES / name / "task.yaml")
     folder = EXAMPLES / name / "programs"
@@ -72,7 +77,43 @@ def test_programs_of_the_examples_fit_their_concepts(name: str) -> None:
     bound, rejected = concepts.bound_all(programs)
     assert (unusable, rejected) == ((), {})
     assert len(bound) == len(list(folder.glob("*.py")))
-    assert concepts.excluded == ("surroundings",)
+    assert concepts.excluded == (spurious,)
+
+
+@pytest.mark.parametrize(
+    ("name", "colour", "votes"),
+    [
+        ("water", (40, 90, 200), [1, 1, 1, 0, -1]),
+        ("forest", (40, 140, 50), [0, 0, 1, 0, -1]),
+        ("a grey wall", (90, 90, 90), [-1, -1, 1, -1, -1]),
+    ],
+)
+def test_pixel_programs_of_waterbirds_go_by_colours(name: str, colour: tuple[int, int, int], votes: list[int]) -> None:
+    """Each is a program that the screen lets through, and takes the place for the bird as the baseline is meant to."""
+    programs, unusable = load_folder(EXAMPLES / "waterbirds" / "pixels")
+    assert unusable == ()
+    image = json.dumps([[list(colour)] * 64] * 64)
+    with Sandbox([p.source for p in programs], num_classes=2, limits=Limits(records=True)) as sandbox:
+        outcome = sandbox.run([image], seed=0)
+    assert (outcome.faults == 0).all(), name
+    assert outcome.votes[0].tolist() == votes, name
+
+
+def test_one_command_runs_waterbirds(tmp_path: Path) -> None:
+    """It asks for the folder where there is none; else it writes the table and runs the task."""
+    (tmp_path / "venv").mkdir()
+    (tmp_path / "venv" / "installed").touch()
+    make = ["make", "--directory", str(EXAMPLES.parent), f"VENV={tmp_path / 'venv'}", "waterbirds"]
+    refused = subprocess.run(make, capture_output=True, text=True, check=False)
+    assert refused.returncode != 0
+    assert "make waterbirds IMAGES=FOLDER" in refused.stderr
+    (tmp_path / "metadata.csv").touch()
+    told = subprocess.run([*make, "--dry-run", f"IMAGES={tmp_path}"], capture_output=True, text=True, check=True)
+    ran = [line.removeprefix(f"{tmp_path}/venv/bin/") for line in told.stdout.splitlines() if "/bin/" in line]
+    assert ran == [
+        f'python examples/waterbirds/prepare.py "{tmp_path}"',
+        "alchemist run examples/waterbirds/task.yaml --out runs/waterbirds",
+    ]
 
 
 def test_waterbirds_is_read_in_the_layout_of_wilds(tmp_path: Path) -> None:

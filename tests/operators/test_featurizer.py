@@ -94,18 +94,25 @@ def sound(samples, *, width=2):
 
 
 def test_the_example_tells_sounds_apart(monkeypatch):
-    """A high tone is brighter than a low one, and a loud one louder than a soft one."""
+    """A tone is high or low, loud or soft, and noise is noisy; opposites sum to 1, and that is all it knows."""
     monkeypatch.syspath_prepend(str(EXAMPLES))
-    featurizer = FeaturizerSpec(use="wav_signal:WavSignal").make()
+    spec = FeaturizerSpec(use="wav_signal:WavSignal")
+    featurizer, traits = spec.make(), spec.traits()
     time = np.arange(4000) / 8000
     tones = [loud * np.sin(2 * np.pi * pitch * time) for loud, pitch in ((0.9, 200), (0.05, 200), (0.9, 3000))]
+    tones.append(np.random.default_rng(0).uniform(-0.9, 0.9, 4000))
     embeddings = featurizer.embed([featurizer.prepare(sound(tone)) for tone in tones])
-    loudness, brightness = featurizer.scores(embeddings, ["loudness", "brightness"]).T
-    assert embeddings.shape == (3, featurizer.num_features)
+    assert traits.row == "recording"
+    assert traits.texts is not None
+    scores = dict(zip(traits.texts, featurizer.scores(embeddings, traits.texts).T, strict=True))
+    assert embeddings.shape == (4, featurizer.num_features)
     assert embeddings.min() >= 0
     assert embeddings.max() <= 1
-    assert loudness[0] - loudness[1] > 0.1
-    assert brightness[2] - brightness[0] > 0.3
+    assert scores["loud"][0] - scores["loud"][1] > 0.1
+    assert scores["high"][2] - scores["high"][0] > 0.3
+    assert scores["noisy"][3] - scores["noisy"][0] > 0.3
+    for one, other in (("soft", "loud"), ("low", "high"), ("tonal", "noisy")):
+        assert scores[one] + scores[other] == pytest.approx(1)
 
 
 @pytest.mark.parametrize("data", [b"", b"RIFF", sound([0.1], width=1), sound([])])
