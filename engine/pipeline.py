@@ -213,6 +213,7 @@ def _stages(ctx: Context, until: str) -> RunResult:
         annotated=annotated,
         labeled=labeled,
         end_model=end_model,
+        predictions=predictions,
         evaluation=evaluation,
         comparison=comparison,
         nuisance=follow(ctx, corpus, voted, labeled, predictions=predictions),

@@ -62,23 +62,24 @@ class ImageFigures:
         most_contested: likewise, those of the lowest confidence.
         ties: with votes, and without a label.
         overruled: whose label is not majority vote's.
-        uncovered: that no program votes on, those without scores left out.
+        uncovered: that no program votes on, by class of the distilled model's prediction; those without scores are
+            left out.
     """
 
     num_faults: int = 0
     faults: tuple[ImageFault, ...] = ()
     most_certain: Mapping[str, tuple[Sample, ...]]
     most_contested: Mapping[str, tuple[Sample, ...]]
+    uncovered: Mapping[str, tuple[Sample, ...]]
     ties: tuple[Sample, ...] = ()
     overruled: tuple[Sample, ...] = ()
-    uncovered: tuple[Sample, ...] = ()
 
     def in_turn(self) -> list[str]:
         """Return the ids of all, once each: the first of every kind and class, then the second, and so on."""
         shelves: tuple[tuple[Sample | ImageFault, ...], ...] = (
             self.ties,
             self.overruled,
-            self.uncovered,
+            *self.uncovered.values(),
             self.faults,
             *self.most_certain.values(),
             *self.most_contested.values(),

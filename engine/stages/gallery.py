@@ -1,7 +1,8 @@
-"""Images for people to look at: by class the most certain and the most contested, those without votes, the faults.
+"""Images for people to look at: by class the most certain, the most contested and those without votes; the faults.
 
-They are looked for in a few shards spread over the corpus, so that a million images cost what a thousand do. Labels and
-names are read here, no image is opened and no gold is read.
+They are looked for in a few shards spread over the corpus, so that a million images cost what a thousand do. An image
+without votes has no label, so it stands with the class that the distilled model predicts. Labels and names are read
+here, no image is opened and no gold is read.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from engine.stages.thumbnails import ImageSource, Place
 from operators.corpus.plan import Shard
 from operators.corpus.read import read_shard
 from operators.label import labels_path
+from operators.predict import predictions_path
 from operators.schema import ABSTAIN
 from operators.storage import Folder, read_table
 
@@ -64,6 +66,7 @@ def pick_images(
     *,
     folder: Folder,
     labels: str,
+    predictions: str,
     class_names: Sequence[str],
     num_faults: int,
 ) -> Gallery:
@@ -74,13 +77,15 @@ def pick_images(
         source: of the images behind them.
         folder: of the run's shards.
         labels: digest in the names of the label files.
+        predictions: digest in the names of the distilled model's predictions.
         class_names: (k,) in the order of the indices.
         num_faults: images without scores.
     """
     each = max(1, min(_EACH, _BY_CLASS // len(class_names)))
     certain = [_Kind(each) for _ in class_names]
     contested = [_Kind(each) for _ in class_names]
-    ties, overruled, uncovered = _Kind(_EACH), _Kind(_EACH), _Kind(_EACH)
+    uncovered = [_Kind(each) for _ in class_names]
+    ties, overruled = _Kind(_EACH), _Kind(_EACH)
     places: dict[str, Place] = {}
     for number, (shard, part) in enumerate(_spread(shards)):
         start = sum(piece.num_rows for piece in shard.pieces[:part])
@@ -88,6 +93,8 @@ def pick_images(
         columns = ["id", "label", "confidence", "reason", "majority_label"]
         said = read_table(labels_path(folder, shard.key, labels), columns).slice(start, piece.num_rows)
         rows = read_shard(Shard.of([piece], split=shard.split), text="image", id="id", extra=["fault"])
+        guess = read_table(predictions_path(folder, shard.key, predictions), ["label"]).column("label").to_numpy()
+        guess = guess[start : start + piece.num_rows]
         label, plain = (said.column(name).to_numpy() for name in ("label", "majority_label"))
         confidence = said.column("confidence").to_numpy()
         reasons = said.column("reason").to_numpy(zero_copy_only=False)
@@ -96,12 +103,12 @@ def pick_images(
         wanted: list[tuple[_Kind, _Rows, npt.NDArray[np.float32]]] = [
             (ties, voted & (label == ABSTAIN), confidence),
             (overruled, voted & (label != plain), -confidence),
-            (uncovered, scored & (reasons == "uncovered"), 0 * confidence),
         ]
         for y in range(len(class_names)):
             wanted += [
                 (certain[y], voted & (label == y), -confidence),
                 (contested[y], voted & (label == y), confidence),
+                (uncovered[y], scored & (reasons == "uncovered") & (guess == y), 0 * confidence),
             ]
         for kind, chosen, key in wanted:
             for row in _first(chosen, key, kind.most):
@@ -115,7 +122,7 @@ def pick_images(
         most_contested=_by_class(class_names, contested),
         ties=ties.take(),
         overruled=overruled.take(),
-        uncovered=uncovered.take(),
+        uncovered=_by_class(class_names, uncovered),
     )
     return Gallery(figures=figures, places={name: places[name] for name in figures.in_turn()})
 

@@ -106,6 +106,7 @@ def _gallery(ctx: Context, parts: Parts) -> Gallery | None:
         ctx.images,
         folder=ctx.run.shards,
         labels=parts.labeled.digest,
+        predictions=parts.predictions,
         class_names=ctx.task.class_names,
         num_faults=len(ctx.run.noted("image_faults")),
     )

@@ -26,7 +26,13 @@ from engine.synthesis.programs import provenance
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
-    """What the stages came to; `comparison` is of images, `nuisance` of tasks that name one."""
+    """What the stages came to.
+
+    Attributes:
+        predictions: digest in the names of the distilled model's predictions.
+        comparison: of images.
+        nuisance: of tasks that name one.
+    """
 
     corpus: Corpus
     admitted: Admitted
@@ -35,6 +41,7 @@ class Parts:
     annotated: Annotated | None
     labeled: Labeled
     end_model: Distilled
+    predictions: str
     evaluation: Evaluation
     comparison: Mapping[str, ComparisonLine] | None
     nuisance: NuisanceFigures | None

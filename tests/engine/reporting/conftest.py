@@ -70,7 +70,7 @@ def images() -> ImageFigures:
         most_certain={"ham": (sample("a", "ham"), sample("b", "ham")), "spam": ()},
         most_contested={"ham": (sample("b", "ham"),), "spam": ()},
         ties=(sample("c", None),),
-        uncovered=(sample("d", None),),
+        uncovered={"ham": (), "spam": (sample("d", None),)},
     )
 
 

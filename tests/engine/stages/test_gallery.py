@@ -14,18 +14,21 @@ from engine.stages.gallery import Gallery, pick_images
 from engine.stages.thumbnails import ImageSource, Place
 from operators.corpus.plan import Shard, plan_shards
 from operators.label import labels_path
+from operators.predict import predictions_path
 from operators.score import scored_path
 
-# label, confidence, reason, majority vote's label, fault
-ROWS: list[tuple[int, float, str, int, str | None]] = [
-    (0, 0.9, "labeled", 0, None),
-    (0, 0.6, "labeled", 1, None),
-    (1, 0.8, "labeled", 1, None),
-    (-1, 0.5, "tie", -1, None),
-    (-1, 0.5, "uncovered", -1, None),
-    (-1, 0.5, "uncovered", -1, "no such file"),
-    (1, 1.0, "llm", 0, None),
-    (0, 0.7, "labeled", 0, None),
+# label, confidence, reason, majority vote's label, fault, the distilled model's prediction
+ROWS: list[tuple[int, float, str, int, str | None, int]] = [
+    (0, 0.9, "labeled", 0, None, 0),
+    (0, 0.6, "labeled", 1, None, 0),
+    (1, 0.8, "labeled", 1, None, 1),
+    (-1, 0.5, "tie", -1, None, 0),
+    (-1, 0.5, "uncovered", -1, None, 1),
+    (-1, 0.5, "uncovered", -1, "no such file", 1),
+    (1, 1.0, "llm", 0, None, 1),
+    (0, 0.7, "labeled", 0, None, 0),
+    (-1, 0.5, "uncovered", -1, None, 0),
+    (-1, 0.5, "uncovered", -1, None, 1),
 ]
 
 
@@ -33,6 +36,7 @@ def scored_rows(folder: Path, files: list[list[tuple[Any, ...]]]) -> list[Shard]
     """Leave scored files, a shard of images each, and the labels of the corpus that they make."""
     (folder / "scored").mkdir()
     (folder / "labels").mkdir()
+    (folder / "predictions").mkdir()
     paths = []
     for number, rows in enumerate(files):
         path = Path(scored_path(folder, f"{number:016d}", "s"))
@@ -49,7 +53,7 @@ def scored_rows(folder: Path, files: list[list[tuple[Any, ...]]]) -> list[Shard]
             number = int(Path(piece.path).name[:16])
             ids += [f"{number}-{piece.first_row + i}" for i in range(piece.num_rows)]
             rows += files[number][piece.first_row : piece.first_row + piece.num_rows]
-        label, confidence, reason, plain, _ = zip(*rows, strict=True)
+        label, confidence, reason, plain, _, guess = zip(*rows, strict=True)
         table = {
             "id": ids,
             "label": np.array(label, np.int8),
@@ -58,6 +62,8 @@ def scored_rows(folder: Path, files: list[list[tuple[Any, ...]]]) -> list[Shard]
             "majority_label": np.array(plain, np.int8),
         }
         pq.write_table(pa.table(table), labels_path(folder, shard.key, "l"))
+        guesses = pa.table({"id": ids, "label": np.array(guess, np.int8)})
+        pq.write_table(guesses, predictions_path(folder, shard.key, "p"))
     return shards
 
 
@@ -71,7 +77,7 @@ def picked(folder: Path, files: list[list[tuple[Any, ...]]]) -> Gallery:
     )
     source = ImageSource(shards={}, column="image", faulty=faulty)
     names = ["land", "water"]
-    return pick_images(shards, source, folder=folder, labels="l", class_names=names, num_faults=faults)
+    return pick_images(shards, source, folder=folder, labels="l", predictions="p", class_names=names, num_faults=faults)
 
 
 def ids(samples: tuple[Any, ...]) -> list[str]:
@@ -79,7 +85,7 @@ def ids(samples: tuple[Any, ...]) -> list[str]:
 
 
 def test_each_kind_in_its_order(tmp_path: Path) -> None:
-    """By class the most certain and the most contested; ties, overruled, uncovered and faults apart."""
+    """By class the most certain, the most contested and the uncovered; ties, overruled and faults apart."""
     found = picked(tmp_path, [ROWS[:3], ROWS[3:]])
     figures = found.figures
     assert {name: ids(samples) for name, samples in figures.most_certain.items()} == {
@@ -89,8 +95,12 @@ def test_each_kind_in_its_order(tmp_path: Path) -> None:
     assert ids(figures.most_contested["land"]) == ["0-1", "1-4", "0-0"]
     assert ids(figures.ties) == ["1-0"]
     assert ids(figures.overruled) == ["0-1"]
+    # By the class that is predicted, as there is no label.
     # What could not be read has no votes either, and is shown with its reason alone.
-    assert ids(figures.uncovered) == ["1-1"]
+    assert {name: ids(samples) for name, samples in figures.uncovered.items()} == {
+        "land": ["1-5"],
+        "water": ["1-1", "1-6"],
+    }
     assert [(fault.id, fault.text, fault.why) for fault in figures.faults] == [("1-2", "1-2.jpg", "no such file")]
     assert figures.num_faults == 1
     assert figures.most_certain["land"][0].text == "0-0.jpg"
