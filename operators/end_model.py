@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
+from operators.corpus.records import Fields
 from operators.errors import InputError
 from operators.features import FeatureSpec, Featurizer, Sparse, unit_rows, weighted
 from operators.featurizer import FeaturizerSpec
@@ -29,6 +30,9 @@ FORMAT = 3
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 EMBEDDED_BY = "featurizer"
 """Key of the facts that says what made the embeddings: {"use", "options"}."""
+
+FIELDS = "fields"
+"""Key of the facts that says what columns of a record a row's text is made of: {"columns", "as_json"}."""
 
 CONFIG_KEYS = ("format", "kind", "features", "class_names", "temperature")
 NESTED = "alchemist"
@@ -182,6 +186,14 @@ def embedded_by(config: Mapping[str, Any]) -> FeaturizerSpec | None:
     """Return what made the embeddings that a model of this config was distilled from; None where it reads texts."""
     found = config.get("facts", {}).get(EMBEDDED_BY)
     return None if found is None else FeaturizerSpec(use=found["use"], options=found["options"])
+
+
+def fields_of(features: FeatureSpec, config: Mapping[str, Any]) -> Fields | None:
+    """Return what makes up a row's text for a model of these features and this config; None where it is one column."""
+    found = config.get("facts", {}).get(FIELDS)
+    if found is not None:
+        return Fields(columns=tuple(found["columns"]), as_json=found["as_json"])
+    return Fields(columns=features.columns, as_json=True) if features.columns else None
 
 
 @contextmanager

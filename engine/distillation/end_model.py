@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -11,7 +10,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from operators.end_model import FeatureModel
+from operators.corpus.records import Fields, as_record
+from operators.end_model import FeatureModel, fields_of
 from operators.featurizer import RowFeaturizer
 from operators.images import UnreadableRow, load
 from operators.models import TextModel, load_model
@@ -19,8 +19,8 @@ from operators.predict_images import check_width
 from operators.schema import Floats
 
 Row = str | bytes | Path | Mapping[str, Any] | None
-"""A text, or None for a text without words; a record where the model was distilled from columns; of a model for images
-the path or URL of one, or its encoded bytes."""
+"""A text, or None for a text without words; {column: value} where the model was distilled from records; of a model for
+images the path or URL of one, or its encoded bytes."""
 
 
 class EndModel:
@@ -29,6 +29,8 @@ class EndModel:
     Example:
         >>> EndModel.load("runs/comments/model").predict(["free prizes"])  # doctest: +SKIP
         array([1], dtype=int8)
+        >>> EndModel.load("runs/loans/model").predict([{"income": 2500, "job": "nurse"}])  # doctest: +SKIP
+        array([0], dtype=int8)
         >>> EndModel.load("runs/birds/model").predict(["heron.jpg", "finch.jpg"])  # doctest: +SKIP
         array([1, 0], dtype=int8)
     """
@@ -54,15 +56,18 @@ class EndModel:
         """Return the probability of each class; (n, k), rows sum to 1.
 
         Args:
-            rows: texts, or images by path, URL or encoded bytes; a relative path starts from the working directory.
+            rows: texts; records as {column: value}, with the columns that the model was distilled from, others are
+                passed over; or images by path, URL or encoded bytes, a relative path from the working directory.
 
         Raises:
+            TypeError: a row is not what the model reads; the message says what to give.
+            InputError: a record lacks a column, or a value of it is neither text, number, truth value nor date.
             UnreadableRow: an image cannot be read; the message names it.
             InputError: what embeds images cannot be made.
         """
         model = self._model
         if not isinstance(model, FeatureModel) or model.embedded_by is None:
-            return model.predict_proba(_texts(rows))
+            return model.predict_proba(self._texts(rows))
         prepared = [self._prepared(number, row) for number, row in enumerate(_several(rows))]
         if not prepared:
             return np.zeros((0, len(self.class_names)))
@@ -107,7 +112,11 @@ class EndModel:
         """Return what the ONNX graph takes for these texts, by the name of the input."""
         from engine.distillation.onnx_export import onnx_inputs
 
-        return onnx_inputs(self._model, _texts(texts))
+        return onnx_inputs(self._model, self._texts(texts))
+
+    def _texts(self, rows: Sequence[Row]) -> list[str | None]:
+        fields = fields_of(self._model.features, self._model.extra)
+        return [_text(row, fields, place=f"row {number}") for number, row in enumerate(_several(rows))]
 
 
 def _several(rows: Sequence[Row]) -> Sequence[Row]:
@@ -116,13 +125,13 @@ def _several(rows: Sequence[Row]) -> Sequence[Row]:
     return rows
 
 
-def _texts(rows: Sequence[Row]) -> list[str | None]:
-    return [_text(row) for row in _several(rows)]
-
-
-def _text(row: Row) -> str | None:
+def _text(row: Row, fields: Fields | None, *, place: str) -> str | None:
     if row is None or isinstance(row, str):
         return row
+    if fields is None:
+        raise TypeError(f"{place} is a {type(row).__name__}, and this model reads texts: give each text as a str")
     if isinstance(row, Mapping):
-        return json.dumps(dict(row), ensure_ascii=False)
-    raise TypeError(f"this model reads texts, got {type(row).__name__}")
+        return as_record(row, fields, place=place)
+    raise TypeError(
+        f"{place} is a {type(row).__name__}, and this model reads records: give a dict with {', '.join(fields.columns)}"
+    )

@@ -17,7 +17,8 @@ from engine.stages.rows import distilled_from, text_key
 from engine.storage import for_workers, keep_only
 from engine.store import digest_of
 from engine.task import LabelingTask
-from operators.end_model import EMBEDDED_BY
+from operators.corpus.records import Fields
+from operators.end_model import EMBEDDED_BY, FIELDS
 from operators.featurize import FeaturizeShard, features_path
 from operators.models import model_files
 from operators.predict import PredictShard, predictions_path
@@ -58,6 +59,10 @@ def distill(ctx: Context, corpus: Corpus, labels: str) -> Distilled:
     if task.modality == "image":
         # So that `alchemist predict` can embed what was never scored.
         facts[EMBEDDED_BY] = {"use": task.scoring.featurizer, "options": task.scoring.options}
+    made_of = distilled_from(task)
+    if isinstance(made_of, Fields):
+        # So that it reads its columns from other tables and from dicts as it did here.
+        facts[FIELDS] = {"columns": list(made_of.columns), "as_json": made_of.as_json}
     knobs = {f"`end_model.{key}`": value for key, value in spec.model_dump().items()}
     inputs = Inputs(
         stage="distill",
@@ -80,6 +85,7 @@ def distill(ctx: Context, corpus: Corpus, labels: str) -> Distilled:
                     "the task's name": task.name,
                     "the instruction": task.instruction,
                     "`scoring.featurizer`": facts.get(EMBEDDED_BY),
+                    "the fields of a record": facts.get(FIELDS),
                 },
             ),
         ),
@@ -90,7 +96,7 @@ def distill(ctx: Context, corpus: Corpus, labels: str) -> Distilled:
         args: dict[str, Any] = {
             "folder": str(folder),
             "labels": labels,
-            "text": distilled_from(task),
+            "text": made_of,
             "id_column": task.columns.id,
             "uncovered": spec.self_training,
         }

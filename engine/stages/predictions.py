@@ -17,7 +17,7 @@ from engine.task_parts import ShardSpec
 from operators.corpus.behind import watched
 from operators.corpus.plan import Shard, plan_shards
 from operators.corpus.records import Fields, columns_of
-from operators.end_model import embedded_by, read_config, readable
+from operators.end_model import embedded_by, fields_of, read_config, readable
 from operators.errors import InputError
 from operators.features import FeatureSpec
 from operators.featurizer import FeaturizerSpec
@@ -122,23 +122,24 @@ def _planned(
 def _reads(model: Path, *, text: str | None, image: str | None) -> tuple[str | Fields, FeaturizerSpec | None]:
     """Return where a row comes from, and what embeds the images of a corpus.
 
-    The first is the column that is named, or the columns that the model knows; the second is None where rows are
+    The first is the column that is named, or the fields that the model knows; the second is None where rows are
     texts, or embeddings made before.
     """
     try:
         config = read_config(model)
         with readable(model):
             features, spec = FeatureSpec.from_json(config["features"]), embedded_by(config)
+            fields = fields_of(features, config)
     except InputError as error:
         raise ConfigError(str(error)) from error
-    if features.columns:
+    if fields is not None:
         for option, named in (("--text", text), ("--image", image)):
             if named is not None:
                 raise ConfigError(
-                    f"{model}: reads the columns {', '.join(features.columns)}, so `{option} {named}` has no meaning; "
+                    f"{model}: reads the columns {', '.join(fields.columns)}, so `{option} {named}` has no meaning; "
                     "leave it out"
                 )
-        return Fields(columns=features.columns, as_json=True), None
+        return fields, None
     if features.kind != "embedding":
         if image is not None:
             raise ConfigError(f"{model}: reads texts, so `--image {image}` has no meaning; name the column with --text")

@@ -13,6 +13,7 @@ import pytest
 from engine.distillation.end_model import EndModel
 from engine.pipeline import predict_corpus, run
 from engine.task_file import read_task
+from operators.errors import InputError
 
 TASK = """\
 name: loans
@@ -32,10 +33,20 @@ PROGRAMS = {
 }
 
 
+def probabilities_by_row(folder: Path) -> np.ndarray:
+    """Read predictions, in the order of the rows of the one file that they are of; (n, k)."""
+    rows = pq.read_table(folder).to_pylist()
+    rows.sort(key=lambda row: int(row["id"].rpartition(":")[2]))
+    return np.array([row["probabilities"] for row in rows])
+
+
 @pytest.mark.slow
 @pytest.mark.ray
 def test_a_table_is_labeled_and_distilled(tmp_path: Path) -> None:
-    """Programs vote on typed fields, the end model reads "field: value" lines, and both beat the larger class."""
+    """Programs vote on typed fields, the end model reads "field: value" lines, and both beat the larger class.
+
+    The model knows how it reads a row: over the table and over dicts it answers as the run did.
+    """
     rng = np.random.default_rng(0)
     bad = rng.random(600) < 0.4
     income = np.where(bad, rng.normal(1200, 300, 600), rng.normal(2500, 600, 600)).round()
@@ -61,6 +72,14 @@ def test_a_table_is_labeled_and_distilled(tmp_path: Path) -> None:
     assert report["metrics"]["label_model"]["accuracy"] > 0.85
     assert report["metrics"]["end_model"]["accuracy"] > 0.75
     assert report["samples"]["most_certain"][0]["text"].startswith("income: ")
+    own = probabilities_by_row(tmp_path / "run" / "predictions")
+    predict_corpus(tmp_path / "run" / "model", [str(tmp_path / "loans.parquet")], out=tmp_path / "again")
+    assert np.array_equal(probabilities_by_row(tmp_path / "again" / "predictions"), own)
+    dicts = EndModel.load(tmp_path / "run" / "model").predict_proba(table.to_pylist())
+    np.testing.assert_allclose(dicts, own, rtol=0, atol=1e-6)
+    pq.write_table(table.drop_columns(["job"]), tmp_path / "less.parquet")
+    with pytest.raises(InputError, match=r"less.parquet: no column 'job'"):
+        predict_corpus(tmp_path / "run" / "model", [str(tmp_path / "less.parquet")], out=tmp_path / "less")
 
 
 @pytest.mark.slow

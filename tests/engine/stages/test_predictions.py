@@ -9,7 +9,7 @@ import pytest
 
 from engine.errors import ConfigError
 from engine.pipeline import predict_corpus
-from operators.end_model import EMBEDDED_BY, LinearModel
+from operators.end_model import EMBEDDED_BY, FIELDS, LinearModel
 from operators.errors import InputError
 from operators.features import FeatureSpec
 from operators.ngrams import NUM_LOOKS
@@ -53,14 +53,21 @@ def test_data_that_the_model_cannot_read_is_refused(
 
 
 @pytest.mark.parametrize("option", ["text", "image"])
-def test_a_model_of_columns_names_them_itself(tmp_path: Path, option: str) -> None:
+@pytest.mark.parametrize("as_features", [False, True])
+def test_a_model_of_records_names_its_columns_itself(tmp_path: Path, as_features: bool, option: str) -> None:
     """A column that is named beside those of the model would be passed over, so it is refused."""
-    features = FeatureSpec(kind="columns", columns=("age", "job"), num_features_log2=4)
+    told = {"kind": "columns", "columns": ("age", "job")} if as_features else {}
+    features = FeatureSpec(**told, num_features_log2=4)  # type: ignore[arg-type]
+    facts = {} if as_features else {FIELDS: {"columns": ["age", "job"], "as_json": False}}
     ones = np.ones(2**4, np.float32)
-    model = LinearModel(
-        features=features, class_names=("a", "b"), weight=np.ones((2**4, 2), np.float32), bias=ones[:2], scales=ones
-    )
-    model.save(tmp_path)
+    LinearModel(
+        features=features,
+        class_names=("a", "b"),
+        weight=np.ones((2**4, 2), np.float32),
+        bias=ones[:2],
+        scales=ones,
+        extra={"facts": facts},
+    ).save(tmp_path)
     with pytest.raises(ConfigError, match=f"reads the columns age, job, so `--{option} file` has no meaning"):
         predict_corpus(tmp_path, ["x"], out=tmp_path / "out", **{option: "file"})  # type: ignore[arg-type]
 

@@ -6,10 +6,12 @@ import datetime
 import json
 from decimal import Decimal
 
+import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pytest
 
-from operators.corpus.records import Fields, as_records
+from operators.corpus.records import Fields, as_record, as_records
 from operators.errors import InputError
 
 TABLE = pa.table(
@@ -73,3 +75,26 @@ def test_a_column_of_lists_is_refused_by_name() -> None:
     """There is no plain form that all would expect."""
     with pytest.raises(InputError, match=r"t.csv: column 'tags' holds list"):
         as_records(pa.table({"tags": [["a"]]}), Fields(columns=("tags",)), path="t.csv")
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_a_row_by_itself_is_the_row_of_its_table(as_json: bool) -> None:
+    """What a dict is turned into is what a table gives of the same values, other columns beside them or not."""
+    fields = Fields(columns=tuple(TABLE.column_names), as_json=as_json)
+    found = [as_record({"label": "x", **row}, fields, place="row") for row in TABLE.to_pylist()]
+    assert found == rows(as_json=as_json)
+
+
+def test_numbers_and_gaps_of_numpy_and_pandas_are_plain() -> None:
+    """A scalar of NumPy is its number, and a date that pandas lacks is no value."""
+    row = {"a": np.int8(3), "b": np.float32(0.5), "c": np.True_, "d": pd.NaT, "e": pd.Timestamp("2024-02-29 12:00")}
+    assert as_record(row, Fields(columns=tuple(row)), place="row") == "a: 3\nb: 0.5\nc: True\ne: 2024-02-29 12:00:00"
+
+
+def test_a_row_by_itself_names_what_is_wrong() -> None:
+    """Columns that are missing are named with the row, and so is a value without a plain form."""
+    fields = Fields(columns=("age", "job", "city"))
+    with pytest.raises(InputError, match=r"row 3 lacks 'job', 'city'; expected 'age', 'job', 'city'"):
+        as_record({"age": 3, "town": "Ulm"}, fields, place="row 3")
+    with pytest.raises(InputError, match=r"row 3: column 'job' holds list"):
+        as_record({"age": 3, "job": ["nurse"], "city": None}, fields, place="row 3")
