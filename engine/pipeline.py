@@ -15,6 +15,7 @@ from engine.doctor import versions
 from engine.reporting.report import Report
 from engine.stages.admission import admit
 from engine.stages.annotate import annotate
+from engine.stages.card import origin_of, write_card
 from engine.stages.context import Context
 from engine.stages.corpus import index, with_memory
 from engine.stages.distill import distill, predict
@@ -127,9 +128,6 @@ def run(
 
     Raises:
         EngineError, OperatorError: their messages say what to do.
-
-    Example:
-        See README.md, section "From Python".
     """
     if until not in STAGES:
         raise ValueError(f"until must be one of {', '.join(STAGES)}, got {until!r}")
@@ -195,13 +193,15 @@ def _stages(ctx: Context, until: str) -> RunResult:
     labeled = label(ctx, corpus, voted, models, annotated)
     if until == "label":
         return result()
-    end_model = distill(ctx, corpus, labeled.digest)
+    origin = origin_of(ctx, corpus, programs, voted, models, annotated, labeled)
+    end_model = distill(ctx, corpus, labeled.digest, origin=origin)
     if until == "distill":
         return result()
     predictions = predict(ctx, corpus, end_model)
     if until == "predict":
         return result()
     evaluation = evaluate(ctx, corpus, voted, models, predictions=predictions, annotated=annotated)
+    write_card(ctx, end_model, origin, evaluation, models)
     comparison = None if ctx.concepts is None else compare(ctx, evaluation, models)
     if until == "evaluate":
         return result()

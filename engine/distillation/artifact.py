@@ -11,18 +11,25 @@ from typing import Any
 
 import numpy as np
 
-from engine.distillation.card import model_card
+from engine.distillation.card import CARD, model_card
 from engine.distillation.job import Trained
 from engine.distillation.network_spec import NetworkTrained
+from engine.distillation.origin import Origin
 from engine.distillation.outcome import Distillation
 from operators.commit import flush, no_room_named
-from operators.end_model import LinearModel
+from operators.end_model import LinearModel, read_config
 from operators.features import FeatureSpec
 from operators.mlp import MlpModel
 
 
 def commit(
-    done: Distillation, trained: Trained, *, features: FeatureSpec, class_names: tuple[str, ...], extra: dict[str, Any]
+    done: Distillation,
+    trained: Trained,
+    *,
+    features: FeatureSpec,
+    class_names: tuple[str, ...],
+    extra: dict[str, Any],
+    origin: Origin | None,
 ) -> None:
     """Write the model's folder whole: weights, config and card; one that is there is replaced."""
     training = {k: v for k, v in done.to_json().items() if k not in ("folder", "candidates", "seconds", "temperature")}
@@ -33,9 +40,8 @@ def commit(
         class_names=class_names,
         extra={"training": training, "facts": extra},
     )
-    card = model_card(done, features=features.to_json(), facts=extra)
     with no_room_named(done.folder):
-        _put(save, done.folder, card=card)
+        _put(save, done.folder, origin=origin)
 
 
 def _save(
@@ -60,14 +66,15 @@ def _save(
         MlpModel(used=trained.used, scales=scales, **(trained.tensors | told)).save(folder)
 
 
-def _put(save: Callable[[Path], None], place: Path, *, card: str) -> None:
+def _put(save: Callable[[Path], None], place: Path, *, origin: Origin | None) -> None:
     place.parent.mkdir(parents=True, exist_ok=True)
     for stale in place.parent.glob(f"{place.name}.tmp-*"):
         shutil.rmtree(stale)
     attempt, old = _beside(place, "new"), _beside(place, "old")
     attempt.mkdir()
     save(attempt)
-    (attempt / "README.md").write_text(card, encoding="utf-8")
+    card = model_card(read_config(attempt), origin=origin, measured=None)
+    (attempt / CARD).write_text(card, encoding="utf-8")
     for path in (*attempt.iterdir(), attempt):
         flush(path)
     if place.exists():

@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from engine.distillation import safety
 from engine.distillation.artifact import commit
 from engine.distillation.checkpoints import Checkpoints
@@ -16,7 +18,8 @@ from engine.distillation.groups import Alone
 from engine.distillation.heads import do
 from engine.distillation.job import Job, Trained
 from engine.distillation.losses import Loss
-from engine.distillation.network_spec import NetworkJob, NetworkSpec
+from engine.distillation.network_spec import NetworkJob, NetworkSpec, NetworkTrained
+from engine.distillation.origin import Origin
 from engine.distillation.outcome import Distillation
 from engine.distillation.ray_trainer import train_on_ray
 from engine.distillation.rows import feature_bytes, feature_spec, num_covered
@@ -41,6 +44,7 @@ def distill(
     facts: Mapping[str, Any],
     shared: Folder | None = None,
     features: FeatureSpec | None = None,
+    origin: Origin | None = None,
 ) -> Distillation:
     """Train a model on soft labels and commit its folder.
 
@@ -57,6 +61,7 @@ def distill(
         facts: JSON values for config and model card, such as the task's name.
         shared: folder that all nodes reach, for checkpoints of Ray Train; the one that `out` is in unless told.
         features: of the rows; those of the spec unless told.
+        origin: of the soft labels, for the model card; it changes nothing else.
 
     Raises:
         EngineError: there is no row to train on, or Ray Train failed.
@@ -104,6 +109,7 @@ def distill(
         num_workers=workers,
         num_rows=trained.num_rows,
         num_heldout=trained.num_heldout,
+        learned_heldout=_learned_heldout(trained),
         soft_shares=dict(zip(class_names, trained.soft_shares, strict=True)),
         predicted_shares=dict(zip(class_names, chosen.predicted_shares, strict=True)),
         setting=safety.best_of(trained.progress.tried).setting.name,
@@ -113,7 +119,8 @@ def distill(
         seconds=time.perf_counter() - start,
         warnings=_warnings(trained, class_names),
     )
-    commit(done, trained, features=features, class_names=tuple(class_names), extra={"seed": seed, **facts})
+    extra = {"seed": seed, **facts}
+    commit(done, trained, features=features, class_names=tuple(class_names), extra=extra, origin=origin)
     logger.info("distill: regularization %g, epoch %d, %.1f s", done.regularization, done.epoch, done.seconds)
     return done
 
@@ -143,6 +150,15 @@ def choose_trainer(feature_files: Sequence[Folder], spec: EndModelSpec) -> tuple
     if size > PROCESS_BYTES:
         return "ray", min(needed, len(feature_files)), f"{about}, more than {PROCESS_BYTES >> 20} MiB"
     return "process", 1, f"{about} fit in this process, and starting workers would take longer than training"
+
+
+def _learned_heldout(trained: Trained) -> bool:
+    """Say whether the weights are others than those that held-out rows chose."""
+    if isinstance(trained, NetworkTrained) or (trained.self_training is not None and trained.self_training.kept):
+        return False
+    used = np.flatnonzero(trained.scales)
+    chosen = safety.best_of(trained.progress.tried).choice.weights
+    return not np.array_equal(trained.weights[[*used, -1]], chosen)
 
 
 def _warnings(trained: Trained, class_names: Sequence[str]) -> tuple[str, ...]:

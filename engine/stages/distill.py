@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from engine.distillation.origin import Origin
 from engine.distillation.rows import feature_spec
 from engine.stages.characters import tried
 from engine.stages.context import Context
@@ -42,8 +43,14 @@ class Distilled:
     facts: dict[str, Any]
 
 
-def distill(ctx: Context, corpus: Corpus, labels: str) -> Distilled:
+def distill(ctx: Context, corpus: Corpus, labels: str, *, origin: Origin) -> Distilled:
     """Train the end model on the covered training rows; gold is not read.
+
+    Args:
+        ctx: of the run.
+        corpus: of the run.
+        labels: digest in the names of the label files.
+        origin: of these labels, for the model card.
 
     Raises:
         EngineError: no row is left to train on.
@@ -93,6 +100,8 @@ def distill(ctx: Context, corpus: Corpus, labels: str) -> Distilled:
     digest = inputs.digest
     record = ctx.reuse(inputs, complete=all((model / name).is_file() for name in MODEL_FILES))
     if record is None:
+        # The card is one of a model that nobody has judged yet.
+        ctx.run.note(card=None)
         args: dict[str, Any] = {
             "folder": str(folder),
             "labels": labels,
@@ -134,6 +143,7 @@ def distill(ctx: Context, corpus: Corpus, labels: str) -> Distilled:
             facts=told,
             shared=folder,
             features=settings,
+            origin=origin,
         )
         keep_only(folder / "features", paths)
         record = ctx.finish(inputs, since=start, rows=done.num_rows, result=done.to_json())

@@ -6,6 +6,9 @@ import base64
 import time
 from dataclasses import dataclass
 
+import numpy as np
+
+from engine.metrics import Metrics, figures
 from engine.stages.annotate import Annotated
 from engine.stages.context import Context
 from engine.stages.corpus import Corpus
@@ -13,6 +16,7 @@ from engine.stages.fit import Models
 from engine.stages.inputs import Input, Inputs
 from engine.stages.rows import text_of
 from engine.stages.votes import Voted
+from operators.confusion import Confusion
 from operators.evaluate import EvaluateShard, Judged
 
 
@@ -86,3 +90,11 @@ def evaluate(
         reason = f"column {task.columns.gold!r} has no gold label on any of {judged.unlabeled} test rows"
         return Evaluation(judged=None, reason=reason)
     return Evaluation(judged=judged, reason=None)
+
+
+def figures_of(ctx: Context, models: Models, confusion: Confusion) -> Metrics:
+    """Work out the figures of one way to a label, which takes a row without votes for the class of largest prior."""
+    largest = int(np.argmax(models.chosen.evidence.prior))
+    return figures(
+        confusion, class_names=ctx.task.class_names, positive_class=ctx.task.positive_class, largest_prior=largest
+    )

@@ -28,12 +28,14 @@ class Models:
         majority: majority vote over the same programs.
         digest: of both and of the programs they weigh.
         intervals: around accuracies and class balance; None where they were not estimated.
+        gold_rows: that the label model was fitted with.
     """
 
     chosen: LabelModel
     majority: LabelModel
     digest: str
     intervals: Intervals | None
+    gold_rows: int
 
 
 def fit(ctx: Context, programs: ProgramSet, voted: Voted) -> Models:
@@ -47,6 +49,7 @@ def fit(ctx: Context, programs: ProgramSet, voted: Voted) -> Models:
     task, moments, patterns = ctx.task, voted.counts.moments, voted.counts.patterns
     counted = [moments.to_json(), hashlib.sha256(patterns.to_bytes()).hexdigest()]
     gold = gold_counts(ctx, programs, voted)
+    gold_rows = 0 if gold is None else gold.num_rows
     known = None if gold is None else [gold.votes.tolist(), gold.classes.tolist()]
     inputs = Inputs(
         stage="fit",
@@ -66,11 +69,11 @@ def fit(ctx: Context, programs: ProgramSet, voted: Voted) -> Models:
     if record is not None:
         chosen = LabelModel.from_json(ctx.run.read_json("label_model.json"))
         found = Intervals.from_json(record.result["intervals"]) if record.result["intervals"] else None
-        return Models(chosen=chosen, majority=majority, digest=digest, intervals=found)
+        return Models(chosen=chosen, majority=majority, digest=digest, intervals=found, gold_rows=gold_rows)
     chosen = methods.fit(task.label_model.method, moments, patterns, class_balance=task.prior, gold=gold)
     ctx.run.write_json("moments.json", {"programs": list(voted.names), "moments": moments.to_json()})
     ctx.run.write_json("label_model.json", chosen.to_json())
     found = intervals_of(chosen, patterns)
     result = {"intervals": None if found is None else found.to_json()}
     ctx.finish(inputs, since=start, rows=moments.num_rows, result=result)
-    return Models(chosen=chosen, majority=majority, digest=digest, intervals=found)
+    return Models(chosen=chosen, majority=majority, digest=digest, intervals=found, gold_rows=gold_rows)

@@ -7,7 +7,6 @@ from typing import Any, Literal
 
 import numpy as np
 
-from engine.metrics import Metrics, figures
 from engine.reporting.asked import AnnotatorFigures, Baseline, Money, SynthesisFigures
 from engine.reporting.parts import (
     Change,
@@ -20,6 +19,7 @@ from engine.reporting.parts import (
 )
 from engine.reporting.report import Report, write_report
 from engine.stages.context import Context
+from engine.stages.evaluate import figures_of
 from engine.stages.gallery import Gallery, pick_images
 from engine.stages.money import spending
 from engine.stages.report_parts import Parts, program_figures
@@ -27,7 +27,6 @@ from engine.stages.samples import pick
 from engine.stages.thumbnails import thumbnails
 from engine.store import digest_of
 from engine.synthesis.programs import provenance
-from operators.confusion import Confusion
 
 
 def report(ctx: Context, parts: Parts) -> Report:
@@ -136,15 +135,10 @@ def _metrics(ctx: Context, parts: Parts) -> MetricsByModel | None:
     judged = parts.evaluation.judged
     if judged is None:
         return None
-    made: dict[str, Any] = {method: _figures(ctx, parts, confusion) for method, confusion in judged.confusions.items()}
+    made: dict[str, Any] = {
+        method: figures_of(ctx, parts.models, confusion) for method, confusion in judged.confusions.items()
+    }
     return MetricsByModel(**made)
-
-
-def _figures(ctx: Context, parts: Parts, confusion: Confusion) -> Metrics:
-    largest = int(np.argmax(parts.models.chosen.evidence.prior))
-    return figures(
-        confusion, class_names=ctx.task.class_names, positive_class=ctx.task.positive_class, largest_prior=largest
-    )
 
 
 def _disagreement(ctx: Context, parts: Parts) -> Disagreement:
@@ -168,7 +162,7 @@ def _annotator(ctx: Context, parts: Parts) -> AnnotatorFigures | None:
     facts, counts = parts.annotated.facts, parts.labeled.counts.annotated
     judged, baseline = parts.evaluation.judged, None
     if judged is not None and facts["baseline_rows"]:
-        made = {name: _figures(ctx, parts, confusion) for name, confusion in judged.baseline.items()}
+        made = {name: figures_of(ctx, parts.models, confusion) for name, confusion in judged.baseline.items()}
         baseline = Baseline(rows=made["annotator"].rows, accuracy={name: m.accuracy for name, m in made.items()})
     return AnnotatorFigures(
         **{**facts, "models": tuple(facts["models"])},

@@ -72,12 +72,26 @@ def test_labels_a_corpus_from_start_to_report(project: Callable[..., Path]):
     assert "<script src" not in html
     assert 'href="http' not in html
 
+    card = (run / "model" / "README.md").read_text().splitlines()
+    for program in report["programs"]:
+        start = f"| {program['name']} | {program['digest'][:16]} | {program['coverage']:.4f} |"
+        assert any(line.startswith(start) for line in card), start
+    assert f"| coverage | {report['coverage']:.4f} of the rows have a vote |" in card
+    assert f"| rows | 400, of which {report['rows_test']} are test rows that nothing learns from |" in card
+    assert "| corpus | comments.csv |" in card
+    ways = [report["metrics"][way] for way in ("label_model", "end_model")]
+    for name, key in (("accuracy", "accuracy"), ("F1", "f1"), ("log loss", "log_loss")):
+        assert f"| {name} | {ways[0][key]:.4f} | {ways[1][key]:.4f} |" in card
+
     before = content_of(run, *RESULTS)
     again = alchemist("run", task, "--out", "run", "--json", folder=task.parent)
     outcome = json.loads(again.stdout)
     assert set(outcome["statuses"].values()) == {"reused"}
     assert content_of(run, *RESULTS) == before
+    # The card is no part of the model: it is written anew where it is gone, and nothing else is.
+    (run / "model" / "README.md").unlink()
     assert "nothing was computed" in alchemist("run", task, "--out", "run", folder=task.parent).stdout
+    assert content_of(run, *RESULTS) == before
 
 
 def test_editing_a_program_computes_its_column_alone(project: Callable[..., Path]):

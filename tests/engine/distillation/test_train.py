@@ -81,14 +81,6 @@ def test_the_folder_is_replaced_whole(feature_files: Files, tmp_path: Path) -> N
     assert json.loads((out / "config.json").read_text())["training"]["regularization"] == 1e-3
 
 
-def test_the_card_says_what_it_is(feature_files: Files, tmp_path: Path) -> None:
-    """The model card names task, classes, rows and that no gold was read."""
-    _distill(feature_files(), tmp_path / "model")
-    card = (tmp_path / "model" / "README.md").read_text()
-    for part in ("films", "| bad |", "400, of which", "no gold label"):
-        assert part in card
-
-
 def test_its_json_is_json(feature_files: Files, tmp_path: Path) -> None:
     """The record has no NaN, even where nothing was held out; one candidate stands for a regularization."""
     done = _distill(feature_files(heldout=1.0), tmp_path / "model")
