@@ -83,11 +83,10 @@ class FeatureModel:
 
     def predict_embeddings(self, embeddings: npt.NDArray[Any]) -> Floats:
         """Return the probability of each class of (n, d) embeddings; (n, k)."""
-        # As they are kept by a run, so that an image gets the same probabilities from both.
-        halves = embeddings.astype(np.float16).astype(np.float32)
-        out = np.empty((len(halves), len(self.class_names)))
-        for start in range(0, len(halves), _BATCH):
-            features = unit_rows(sp.csr_matrix(halves[start : start + _BATCH]))
+        kept = as_kept(embeddings)
+        out = np.empty((len(kept), len(self.class_names)))
+        for start in range(0, len(kept), _BATCH):
+            features = unit_rows(sp.csr_matrix(kept[start : start + _BATCH]))
             out[start : start + _BATCH] = self.probabilities(features)
         return out
 
@@ -180,6 +179,11 @@ def read_config(folder: Folder) -> dict[str, Any]:
         if not isinstance(config["kind"], str):
             raise TypeError(f"its kind is {config['kind']!r}")
         return config
+
+
+def as_kept(embeddings: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+    """Round embeddings as a run keeps them, so that an image gets the same probabilities from both."""
+    return embeddings.astype(np.float16).astype(np.float32)
 
 
 def embedded_by(config: Mapping[str, Any]) -> FeaturizerSpec | None:

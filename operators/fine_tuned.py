@@ -61,12 +61,12 @@ class TokenClassifier(torch.nn.Module):
             ) from error
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.model.to(self.device)
-        self._pad = int(self.model.config.pad_token_id or 0)
+        self.pad = int(self.model.config.pad_token_id or 0)
         self._half = has_bfloat16(self.device)
 
     def forward(self, features: Sparse) -> torch.Tensor:
         """Score n rows of tokens; (n, k) float32."""
-        ids, mask = (torch.from_numpy(part).to(self.device) for part in padded(features, pad=self._pad))
+        ids, mask = (torch.from_numpy(part).to(self.device) for part in padded(features, pad=self.pad))
         with torch.autocast(self.device.type, dtype=torch.bfloat16) if self._half else nullcontext():
             scores: torch.Tensor = self.model(input_ids=ids, attention_mask=mask).logits
         return scores.float()
@@ -100,14 +100,20 @@ class FineTunedModel:
         tokens: Tokens,
     ) -> None:
         self.features, self.class_names, self.temperature, self.extra = features, class_names, temperature, extra
-        self._classifier, self._tokens = classifier, tokens
+        self.classifier, self.tokens = classifier, tokens
 
     def predict_proba(self, texts: Sequence[str | None]) -> Floats:
         """Return the probability of each class; (n, k), rows sum to 1. A null counts as an empty text."""
         if not texts:
             return np.zeros((0, len(self.class_names)))
-        tokens = self._tokens.transform([text or "" for text in texts])
-        return softmax(self._classifier.scores(tokens) / self.temperature)
+        return softmax(self.classifier.scores(self._transformed(texts)) / self.temperature)
+
+    def encoded(self, texts: Sequence[str | None]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """Return the tokens of n texts, filled up to the longest, and the attention mask; (n, length) each."""
+        return padded(self._transformed(texts), pad=self.classifier.pad)
+
+    def _transformed(self, texts: Sequence[str | None]) -> Sparse:
+        return self.tokens.transform([text or "" for text in texts])
 
     @classmethod
     def load(cls, folder: Folder) -> FineTunedModel:

@@ -143,8 +143,10 @@ def onnx(
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="The folder of a distilled model.")],
     out: Annotated[Path, typer.Option("--out", help="The file to write.")] = Path("model.onnx"),
     as_json: AsJson = False,
+    verbose: Verbose = 0,
 ) -> int:
     """Write a distilled model as an ONNX graph, checked against its own predictions; needs the extra `onnx`."""
+    set_up_logs(verbose)
     from engine.distillation.end_model import EndModel
 
     EndModel.load(model).to_onnx(out)

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from operators.corpus.records import Fields, as_record
-from operators.end_model import FeatureModel, fields_of
+from operators.end_model import FeatureModel, as_kept, fields_of
 from operators.featurizer import RowFeaturizer
 from operators.images import UnreadableRow, load
 from operators.models import TextModel, load_model
@@ -65,22 +65,29 @@ class EndModel:
             UnreadableRow: an image cannot be read; the message names it.
             InputError: what embeds images cannot be made.
         """
-        model = self._model
-        if not isinstance(model, FeatureModel) or model.embedded_by is None:
-            return model.predict_proba(self._texts(rows))
-        prepared = [self._prepared(number, row) for number, row in enumerate(_several(rows))]
-        if not prepared:
-            return np.zeros((0, len(self.class_names)))
-        return model.predict_embeddings(self._featurizer.embed(prepared))
+        if self._of_images is None:
+            return self._model.predict_proba(self._texts(rows))
+        return self._of_images.predict_embeddings(self._embeddings(rows))
 
     def predict(self, rows: Sequence[Row]) -> npt.NDArray[np.int8]:
         """Return the most probable class of each row; (n,), 0..k-1."""
         return np.asarray(self.predict_proba(rows).argmax(axis=1), dtype=np.int8)
 
+    @property
+    def _of_images(self) -> FeatureModel | None:
+        model = self._model
+        return model if isinstance(model, FeatureModel) and model.embedded_by is not None else None
+
+    def _embeddings(self, rows: Sequence[Row]) -> npt.NDArray[np.float32]:
+        prepared = [self._prepared(number, row) for number, row in enumerate(_several(rows))]
+        if not prepared:
+            return np.zeros((0, self._model.features.width or 0), np.float32)
+        return self._featurizer.embed(prepared)
+
     @cached_property
     def _featurizer(self) -> RowFeaturizer:
-        model = self._model
-        assert isinstance(model, FeatureModel)  # asked for by images alone
+        model = self._of_images
+        assert model is not None  # asked for by images alone
         spec = model.embedded_by
         assert spec is not None
         made = spec.make()
@@ -96,23 +103,28 @@ class EndModel:
             raise UnreadableRow(f"{name}: {error}") from None
 
     def to_onnx(self, path: str | Path) -> None:
-        """Write the model as an ONNX graph from features to probabilities, checked with ONNX Runtime.
+        """Write the model as an ONNX graph to calibrated probabilities, checked with ONNX Runtime.
 
         Hashed n-grams go in as `indices` (int64) and `values` (float32), (rows, features) each, filled up with zeros;
-        other features as `embedding`, float32. `onnx_inputs` makes them from texts.
+        the tokens of a fine-tuned encoder as `input_ids` and `attention_mask` (int64), (rows, tokens) each, with the
+        files of its tokenizer written beside the graph; other features as `embedding`, float32. `onnx_inputs` makes
+        them from rows.
 
         Raises:
-            ConfigError: the extra `onnx` is not installed, or the model is a fine-tuned encoder.
+            ConfigError: the extra `onnx` is not installed, the weights are too many for one file, or beside the graph
+                stands another tokenizer.
         """
         from engine.distillation.onnx_export import write_onnx
 
         write_onnx(self._model, Path(path))
 
-    def onnx_inputs(self, texts: Sequence[Row]) -> dict[str, npt.NDArray[Any]]:
-        """Return what the ONNX graph takes for these texts, by the name of the input."""
+    def onnx_inputs(self, rows: Sequence[Row]) -> dict[str, npt.NDArray[Any]]:
+        """Return what the ONNX graph takes for these rows, by the name of the input; rows are those of `predict`."""
         from engine.distillation.onnx_export import onnx_inputs
 
-        return onnx_inputs(self._model, self._texts(texts))
+        if self._of_images is not None:
+            return {"embedding": as_kept(self._embeddings(rows))}
+        return onnx_inputs(self._model, self._texts(rows))
 
     def _texts(self, rows: Sequence[Row]) -> list[str | None]:
         fields = fields_of(self._model.features, self._model.extra)

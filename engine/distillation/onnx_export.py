@@ -1,9 +1,9 @@
 """A distilled model as an ONNX graph, for runtimes without Python.
 
-What goes in are features, since hashing words and running an encoder are no part of the model: `indices` and `values`
-of n-grams, one row a text, filled up with zeros to the longest; or `embedding`. All that is learned is inside: the
-weights of features, the length of the row, the layers, the temperature. So what comes out are the probabilities that
-`EndModel.predict_proba` gives.
+What goes in are features, since hashing words and running a frozen encoder are no part of the model: `indices` and
+`values` of n-grams, one row a text, filled up with zeros to the longest; or `embedding`; or, where the encoder itself
+was trained, its tokens. All that is learned is inside: the weights of features, the length of the row, the layers, the
+temperature. So what comes out are the probabilities that `EndModel.predict_proba` gives.
 """
 
 from __future__ import annotations
@@ -11,16 +11,19 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from engine.errors import ConfigError, EngineError
 from operators.end_model import FeatureModel, LinearModel
-from operators.features import Sparse
+from operators.features import Sparse, weighted
 from operators.mlp import MlpModel
 from operators.models import TextModel
+
+if TYPE_CHECKING:
+    from operators.fine_tuned import FineTunedModel
 
 _OPSET = 17
 """Of 2022; every operator that is used here is older, and runtimes of years ago read it."""
@@ -32,15 +35,17 @@ _HASHED = ("hashed_ngrams", "columns")
 
 _TOLERANCE = 1e-4
 
+_Check = tuple[dict[str, npt.NDArray[Any]], npt.NDArray[Any]]
+"""Inputs, and the probabilities that are expected for them."""
+
 
 def write_onnx(model: TextModel, path: Path) -> None:
-    """Write a model as an ONNX graph, and check it with ONNX Runtime against the model's own predictions.
+    """Write a model as an ONNX graph, and check it with ONNX Runtime against what made the model: NumPy, or torch.
 
     Raises:
-        ConfigError: the extra `onnx` is not installed, or the model is a fine-tuned encoder.
+        ConfigError: the extra `onnx` is not installed, or a fine-tuned encoder cannot be written there.
         EngineError: the graph predicts something else than the model; nothing is left at `path`.
     """
-    kept = _feature_model(model)
     try:
         import onnx
         import onnxruntime
@@ -48,38 +53,75 @@ def write_onnx(model: TextModel, path: Path) -> None:
         raise ConfigError(
             f"{error.name} is missing; install it with: pip install 'alchemist-labeling[onnx]'"
         ) from error
-    made = _graph(kept)
+    made, checks = _of_features(model) if isinstance(model, FeatureModel) else _of_encoder(model)
+    told = {"class_names": list(model.class_names), "features": model.features.to_json()}
+    onnx.helper.set_model_props(made, {key: json.dumps(value) for key, value in told.items()})
     onnx.checker.check_model(made, full_check=True)
     content = made.SerializeToString()
     session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
-    features = _some(kept)
-    (found,) = session.run(["probabilities"], _inputs(kept, features))
-    gap = float(np.abs(found - kept.probabilities(features)).max())
+    gap = max(float(np.abs(session.run(["probabilities"], given)[0] - expected).max()) for given, expected in checks)
     if not gap < _TOLERANCE:
         raise EngineError(
             f"the ONNX graph of {path} differs from the model by {gap:.2g}, more than {_TOLERANCE:g}; "
             f"this is a fault of alchemist or of onnxruntime {onnxruntime.__version__}: please report it"
         )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if not isinstance(model, FeatureModel):
+        from engine.distillation.onnx_encoder import put_tokenizer
+
+        put_tokenizer(_tuned(model), path.parent)
     path.write_bytes(content)
 
 
 def onnx_inputs(model: TextModel, texts: Sequence[str | None]) -> dict[str, npt.NDArray[Any]]:
-    """Return what the graph of a model takes for these texts, by the name of the input.
-
-    Raises:
-        ConfigError: the model is a fine-tuned encoder.
-    """
-    kept = _feature_model(model)
-    return _inputs(kept, kept.featurizer.transform(texts))
-
-
-def _feature_model(model: TextModel) -> FeatureModel:
+    """Return what the graph of a model takes for these texts, by the name of the input."""
     if isinstance(model, FeatureModel):
+        return _inputs(model, model.featurizer.transform(texts))
+    from engine.distillation.onnx_encoder import encoder_inputs
+
+    return dict(encoder_inputs(_tuned(model), texts))
+
+
+def _tuned(model: TextModel) -> FineTunedModel:
+    from operators.fine_tuned import FineTunedModel
+
+    if isinstance(model, FineTunedModel):
         return model
-    raise ConfigError(
-        "a fine-tuned encoder is a transformers folder, which the exporter of transformers reads: "
-        "pip install 'optimum[onnx]', then: optimum-cli export onnx --model MODEL OUT"
-    )
+    raise TypeError(f"no graph is known for a model of {type(model).__name__}")
+
+
+def _of_features(model: FeatureModel) -> tuple[Any, list[_Check]]:
+    features = _some(model)
+    expected = [model.probabilities(features)]
+    if isinstance(model, MlpModel):
+        expected.append(_by_torch(model, features))
+    return _graph(model), [(_inputs(model, features), found) for found in expected]
+
+
+def _of_encoder(model: TextModel) -> tuple[Any, list[_Check]]:
+    # Imported here: torch and transformers take seconds, and the other kinds need neither.
+    from engine.distillation.onnx_encoder import Probabilities, encoder_graph, encoder_inputs, expected_of
+
+    tuned = _tuned(model)
+    by_torch = Probabilities(tuned)
+    # One row, and more rows and longer ones than are traced: what was taken for fixed shows there.
+    several = [encoder_inputs(tuned, texts) for texts in (_CHECKED[:2], _CHECKED[:1], [*_CHECKED, 9 * _CHECKED[1]])]
+    made = encoder_graph(by_torch, several[0], opset=_OPSET)
+    return made, list(zip(several, expected_of(by_torch, several), strict=True))
+
+
+def _by_torch(model: MlpModel, features: Sparse) -> npt.NDArray[Any]:
+    """Return the probabilities of the network that was trained, with the weights that were kept of it; (n, k)."""
+    import torch
+
+    from engine.distillation.networks import Mlp
+
+    network = Mlp(len(model.used), hidden=len(model.first_bias), num_classes=len(model.class_names)).eval()
+    names = ("first", "first_bias", "weight", "bias")
+    network.load_state_dict({name: torch.from_numpy(np.array(getattr(model, name))) for name in names})
+    with torch.inference_mode():
+        scores = network(weighted(features, model.scales)[:, model.used])
+        return np.asarray(torch.softmax(scores / model.temperature, dim=-1).numpy())
 
 
 def _inputs(model: FeatureModel, features: Sparse) -> dict[str, npt.NDArray[Any]]:
@@ -136,10 +178,7 @@ def _graph(model: FeatureModel) -> Any:
     output = helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["rows", k])
     whole = helper.make_graph(graph.nodes, "distilled_model", inputs, [output], initializer=graph.constants)
     opset = helper.make_opsetid("", _OPSET)
-    made = helper.make_model(whole, opset_imports=[opset], ir_version=_IR_VERSION, producer_name="alchemist")
-    told = {"class_names": list(model.class_names), "features": model.features.to_json()}
-    helper.set_model_props(made, {key: json.dumps(value) for key, value in told.items()})
-    return made
+    return helper.make_model(whole, opset_imports=[opset], ir_version=_IR_VERSION, producer_name="alchemist")
 
 
 class _Graph:

@@ -122,6 +122,20 @@ def test_a_user_predicts_paths_and_bytes(folder: Path, monkeypatch: pytest.Monke
         loaded.predict("images/a.png")
 
 
+def test_onnx_takes_images_as_predict_does(folder: Path) -> None:
+    """The graph's input is made of paths and bytes, and the graph answers as the model."""
+    onnxruntime = pytest.importorskip("onnxruntime")
+    save_model(folder)
+    model = EndModel.load(folder / "model")
+    model.to_onnx(folder / "model.onnx")
+    session = onnxruntime.InferenceSession(folder / "model.onnx", providers=["CPUExecutionProvider"])
+    for rows in ([folder / "images" / "a.png", IMAGES["d.png"]], []):
+        (found,) = session.run(None, model.onnx_inputs(rows))
+        np.testing.assert_allclose(found, model.predict_proba(rows), atol=1e-6)
+    with pytest.raises(UnreadableRow, match="gone.png: no such file"):
+        model.onnx_inputs(["gone.png"])
+
+
 def test_other_weights_are_refused_by_their_width(folder: Path) -> None:
     """A featurizer that gives other embeddings than the model was distilled from is no silent nonsense."""
     save_model(folder, width=5)

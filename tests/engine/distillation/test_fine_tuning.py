@@ -22,8 +22,10 @@ from engine.distillation.network_spec import WEIGHT_DECAY, NetworkJob, NetworkSp
 from engine.distillation.outcome import Distillation
 from engine.distillation.rows import read_rows
 from engine.distillation.train import distill
+from engine.errors import ConfigError
 from engine.task_end_model import EndModelSpec
 from operators.features import FeatureSpec, Featurizer
+from operators.fine_tuned import TokenClassifier, save
 from operators.storage import Folder
 from operators.tokens import padded
 from operators.torchvision_ops import ensure_torchvision
@@ -99,6 +101,21 @@ def tuned(encoder: Path, files: list[Path], out: Path, **options: Any) -> Distil
     return distill(files, spec=spec, class_names=("bad", "good"), seed=1, out=out, facts={"task": "films"})
 
 
+def untrained(encoder: Path, folder: Path) -> EndModel:
+    """Save and load a model whose layer for the classes is as it starts, with a temperature that is felt."""
+    classifier = TokenClassifier(str(encoder), class_names=("bad", "good"))
+    folder.mkdir()
+    save(
+        folder,
+        {name: value.numpy() for name, value in classifier.state_dict().items()},
+        features=FeatureSpec(kind="tokens", encoder=str(encoder), max_tokens=16),
+        class_names=("bad", "good"),
+        temperature=0.3,
+        extra={},
+    )
+    return EndModel.load(folder)
+
+
 def test_the_folder_is_one_of_transformers(encoder: Path, tmp_path: Path) -> None:
     """It predicts what words say, and AutoModel gives the same scores, with the names of the classes."""
     import torch
@@ -116,6 +133,41 @@ def test_the_folder_is_one_of_transformers(encoder: Path, tmp_path: Path) -> Non
     assert np.allclose(found[:4], torch.softmax(logits / done.temperature, 1).numpy(), atol=1e-5)
     config = json.loads((tmp_path / "model" / "config.json").read_text())
     assert (config["alchemist"]["kind"], config["alchemist"]["training"]["num_rows"]) == ("fine_tune", 320)
+
+
+def test_its_onnx_graph_takes_tokens_of_any_number(encoder: Path, tmp_path: Path) -> None:
+    """From one text or many, short or cut, ONNX Runtime gives our calibrated probabilities; its tokenizer is beside."""
+    onnxruntime = pytest.importorskip("onnxruntime")
+    from transformers import AutoTokenizer
+
+    model, path = untrained(encoder, tmp_path / "model"), tmp_path / "served" / "model.onnx"
+    model.to_onnx(path)
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    for texts in (TEXTS[2:3], TEXTS, [*TEXTS, None, "film " * 40]):
+        (found,) = session.run(None, model.onnx_inputs(texts))
+        assert np.allclose(found, model.predict_proba(texts), atol=1e-5)
+    tokens = AutoTokenizer.from_pretrained(path.parent)(TEXTS, padding=True, return_tensors="np")
+    (found,) = session.run(None, {name: tokens[name] for name in ("input_ids", "attention_mask")})
+    assert np.allclose(found, model.predict_proba(TEXTS), atol=1e-5)
+    assert json.loads(session.get_modelmeta().custom_metadata_map["class_names"]) == ["bad", "good"]
+
+
+def test_its_onnx_graph_never_spoils_a_folder(encoder: Path, tmp_path: Path) -> None:
+    """Beside its own model it changes no file of it; beside another tokenizer it is not written."""
+    pytest.importorskip("onnxruntime")
+    model = untrained(encoder, tmp_path / "model")
+    before = {path.name: path.read_bytes() for path in (tmp_path / "model").iterdir()}
+    model.to_onnx(tmp_path / "model" / "model.onnx")
+    after = {path.name: path.read_bytes() for path in (tmp_path / "model").iterdir()}
+    assert after.pop("model.onnx")
+    assert after == before
+    (tmp_path / "other").mkdir()
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        text = (tmp_path / "model" / name).read_text()
+        (tmp_path / "other" / name).write_text(text.replace("lovely", "ugly"))
+    with pytest.raises(ConfigError, match=r"tokenizer.json: is of another tokenizer"):
+        model.to_onnx(tmp_path / "other" / "model.onnx")
+    assert len(list((tmp_path / "other").iterdir())) == 2
 
 
 def test_a_killed_training_goes_on_and_ends_the_same(encoder: Path, tmp_path: Path) -> None:

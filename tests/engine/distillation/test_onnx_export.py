@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from engine.cli.main import app
 from engine.distillation.end_model import EndModel
-from engine.errors import ConfigError
+from engine.errors import EngineError
 from operators.end_model import FeatureModel, LinearModel
 from operators.features import FeatureSpec
 from operators.mlp import MlpModel
@@ -79,7 +79,6 @@ def test_records_go_in_as_hashed_features(tmp_path: Path) -> None:
 
 def test_a_graph_that_differs_is_not_written(tmp_path: Path) -> None:
     """The check has teeth: a model whose own prediction is another is refused, and no file is left."""
-    from engine.errors import EngineError
 
     class Other(LinearModel):
         def probabilities(self, features):  # type: ignore[no-untyped-def]
@@ -99,26 +98,22 @@ def test_a_graph_that_differs_is_not_written(tmp_path: Path) -> None:
     assert not (tmp_path / "model.onnx").exists()
 
 
-def test_a_kind_without_a_graph_names_the_way(tmp_path: Path) -> None:
-    """A fine-tuned encoder is exported by the tools of transformers, and the message says how."""
+def test_a_hidden_layer_is_held_against_torch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What torch says with the same weights counts too: a network that computes otherwise is noticed."""
+    from engine.distillation.networks import Mlp
 
-    class Tuned:
-        features = FeatureSpec()
-        class_names = ("a", "b")
-        temperature = 1.0
-        extra: dict[str, str] = {}  # noqa: RUF012
-
-        def predict_proba(self, texts):  # type: ignore[no-untyped-def]
-            raise NotImplementedError
-
-    with pytest.raises(ConfigError, match="optimum-cli export onnx"):
-        EndModel(Tuned()).to_onnx(tmp_path / "model.onnx")
+    model = EndModel(_model(MlpModel, FeatureSpec(num_features_log2=10), 2**10 + NUM_LOOKS))
+    forward = Mlp.forward
+    monkeypatch.setattr(Mlp, "forward", lambda self, features: 2 * forward(self, features))
+    with pytest.raises(EngineError, match="differs from the model"):
+        model.to_onnx(tmp_path / "model.onnx")
 
 
 def test_the_command_writes_the_file(tmp_path: Path) -> None:
-    """`alchemist onnx MODEL --out FILE` writes what EndModel.to_onnx does."""
+    """`alchemist onnx MODEL --out FILE` writes what EndModel.to_onnx does, and makes the folder for it."""
+    out = tmp_path / "new" / "m.onnx"
     _model(LinearModel, FeatureSpec(num_features_log2=10), 2**10 + NUM_LOOKS).save(tmp_path)
-    done = CliRunner().invoke(app, ["onnx", str(tmp_path), "--out", str(tmp_path / "m.onnx"), "--json"])
+    done = CliRunner().invoke(app, ["onnx", "-v", str(tmp_path), "--out", str(out), "--json"])
     assert done.exit_code == 0, done.output
-    assert json.loads(done.output) == {"out": str(tmp_path / "m.onnx")}
-    assert (tmp_path / "m.onnx").is_file()
+    assert json.loads(done.output) == {"out": str(out)}
+    assert out.is_file()
