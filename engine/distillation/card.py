@@ -130,8 +130,11 @@ def _procedure(config: Mapping[str, Any]) -> list[str]:
     done = config["training"]
     loss = done["heldout_loss"]
     chosen = "chosen on held-out soft labels" if done["num_heldout"] else "not chosen, as no row was held out"
+    held_out = f"of which {done['num_heldout']} held out"
+    if done["num_heldout"] == done["num_rows"]:
+        held_out = "all of them held out in turn"
     rows: list[tuple[str, object]] = [
-        ("rows", f"{done['num_rows']}, of which {done['num_heldout']} held out"),
+        ("rows", f"{done['num_rows']}, {held_out}"),
         ("regularization, epoch", f"{done['regularization']:g}, {done['epoch']} ({chosen})"),
         *([("trained with", done["setting"])] if done["setting"] else []),
         ("temperature", f"{config['temperature']:.3f} (makes its confidence that of held-out soft labels)"),
@@ -182,7 +185,7 @@ def _limits(config: Mapping[str, Any], origin: Origin | None, measured: Measured
     if done["learned_heldout"]:
         yield (
             "Held-out rows were learned from in the end, once they had chosen: the held-out loss, the shares, the "
-            "temperature and the calibration are of the model before."
+            "temperature and the calibration are of what was trained before, without them."
         )
     if not done["num_heldout"]:
         yield "No row was held out: nothing was chosen, and its confidence is not calibrated."

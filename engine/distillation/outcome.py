@@ -29,7 +29,7 @@ class Distillation:
         num_rows: rows trained on or held out.
         num_heldout: of these, held out.
         learned_heldout: whether these were learned from in the end, once they had chosen; the loss, the predicted
-            shares, the temperature and the reliability are of the model before.
+            shares, the temperature and the reliability are of what was trained without them.
         soft_shares: {class: mean soft label of all rows}.
         predicted_shares: {class: share of held-out rows that are predicted to be of it}.
         setting: the safer one that was taken because the task's own loses a class, "" for the task's own.

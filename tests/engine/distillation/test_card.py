@@ -61,6 +61,7 @@ def test_it_says_what_the_model_was_made_from(feature_files: Files, tmp_path: Pa
         "| gold labels in fitting the label model | none |",
         f"| links | {'c' * 16} | 0.2500 | gpt-5-mini |",
         f"| praise | {'d' * 16} | 0.5000 | not stated |",
+        "| rows | 400, all of them held out in turn |",
         f"| held-out loss | {config['training']['heldout_loss']:.4f} |",
         "- No program votes on 37.5% of the rows: it was taught none like them, and answers all the same.",
         "Not measured on gold labels: the run has not got that far.",
@@ -123,7 +124,7 @@ def test_what_gold_says_is_told(feature_files: Files, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("heldout", "options", "learned"),
-    [(0.2, {}, True), (0.2, {"head": "mlp", "epochs": 1}, False), (0.0, {}, False)],
+    [(0.2, {}, True), (0.2, {"head": "mlp", "epochs": 1}, False), (1.0, {}, False)],
 )
 def test_held_out_rows_that_were_learned_from_are_told(
     feature_files: Files, tmp_path: Path, heldout: float, options: dict[str, Any], learned: bool
@@ -133,6 +134,6 @@ def test_held_out_rows_that_were_learned_from_are_told(
     card = (tmp_path / "model" / "README.md").read_text()
     assert config["training"]["learned_heldout"] is learned
     assert ("- Held-out rows were learned from in the end" in card) is learned
-    assert ("| held-out loss | none, as no row was held out |" in card) is (heldout == 0)
-    assert ("its confidence is not calibrated" in card) is (heldout == 0)
+    assert ("| held-out loss | none, as no row was held out |" in card) is (heldout == 1)
+    assert ("its confidence is not calibrated" in card) is (heldout == 1)
     assert "nan" not in card.split()
