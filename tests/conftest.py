@@ -1,10 +1,10 @@
-"""A small corpus with planted classes, and programs of known quality for it."""
+"""A small corpus with planted classes, programs of known quality for it, and small encoders."""
 
 from __future__ import annotations
 
 import csv
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -87,3 +87,42 @@ def project(tmp_path: Path) -> Callable[..., Path]:
         return path
 
     return make
+
+
+def write_encoder(folder: Path, words: Sequence[str], *, seed: int = 0, spread: float = 0.02) -> Path:
+    """Write a BERT of two small layers with random weights of this standard deviation and a vocabulary of words."""
+    from operators.torchvision_ops import ensure_torchvision
+
+    ensure_torchvision()
+    import torch
+    from tokenizers import Tokenizer
+    from tokenizers.models import WordLevel
+    from tokenizers.pre_tokenizers import Whitespace
+    from tokenizers.processors import BertProcessing
+    from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
+
+    known = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *words]
+    torch.manual_seed(seed)
+    config = BertConfig(
+        vocab_size=len(known),
+        hidden_size=16,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=32,
+        max_position_embeddings=64,
+        initializer_range=spread,
+    )
+    BertModel(config).save_pretrained(folder)
+    # Transformers 5 ignores `vocab_file`, and every word would be the unknown one.
+    vocabulary = {word: place for place, word in enumerate(known)}
+    tokenizer = Tokenizer(WordLevel(vocabulary, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = Whitespace()
+    tokenizer.post_processor = BertProcessing(("[SEP]", vocabulary["[SEP]"]), ("[CLS]", vocabulary["[CLS]"]))
+    PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token="[PAD]", unk_token="[UNK]").save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def make_encoder() -> Callable[..., Path]:
+    """Give `write_encoder`, since a test module cannot import its conftest."""
+    return write_encoder

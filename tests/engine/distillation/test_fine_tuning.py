@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,6 @@ from operators.features import FeatureSpec, Featurizer
 from operators.fine_tuned import TokenClassifier, save
 from operators.storage import Folder
 from operators.tokens import padded
-from operators.torchvision_ops import ensure_torchvision
 
 pytestmark = pytest.mark.slow
 
@@ -38,36 +38,9 @@ TEXTS = ["great lovely film the plot was", "awful boring plot the", "lovely", "b
 
 
 @pytest.fixture(scope="module")
-def encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Write a BERT of two small layers with random weights and a vocabulary of a few words."""
-    ensure_torchvision()
-    import torch
-    from tokenizers import Tokenizer
-    from tokenizers.models import WordLevel
-    from tokenizers.pre_tokenizers import Whitespace
-    from tokenizers.processors import BertProcessing
-    from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
-
-    folder = tmp_path_factory.mktemp("encoder")
-    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS[0], *WORDS[1], *OTHER]
-    torch.manual_seed(0)
-    config = BertConfig(
-        vocab_size=len(words),
-        hidden_size=16,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        intermediate_size=32,
-        max_position_embeddings=64,
-        # So small a network starts from weights of some size, or needs many steps to find any.
-        initializer_range=0.2,
-    )
-    BertModel(config).save_pretrained(folder)
-    vocabulary = {word: place for place, word in enumerate(words)}
-    tokenizer = Tokenizer(WordLevel(vocabulary, unk_token="[UNK]"))
-    tokenizer.pre_tokenizer = Whitespace()
-    tokenizer.post_processor = BertProcessing(("[SEP]", vocabulary["[SEP]"]), ("[CLS]", vocabulary["[CLS]"]))
-    PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token="[PAD]", unk_token="[UNK]").save_pretrained(folder)
-    return folder
+def encoder(tmp_path_factory: pytest.TempPathFactory, make_encoder: Callable[..., Path]) -> Path:
+    """Write a small BERT; from weights of some size, or it needs many steps to find any."""
+    return make_encoder(tmp_path_factory.mktemp("encoder"), [*WORDS[0], *WORDS[1], *OTHER], spread=0.2)
 
 
 def token_files(encoder: Path, folder: Path, *, num_rows: int = 320) -> list[Path]:
