@@ -15,11 +15,10 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
-import scipy.sparse as sp
 
 from operators.corpus.records import Fields
 from operators.errors import InputError
-from operators.features import FeatureSpec, Featurizer, Sparse, unit_rows, weighted
+from operators.features import FeatureSpec, Featurizer, Sparse, features_of, weighted
 from operators.featurizer import FeaturizerSpec
 from operators.schema import Floats
 from operators.storage import Folder, folder_of
@@ -86,8 +85,7 @@ class FeatureModel:
         kept = as_kept(embeddings)
         out = np.empty((len(kept), len(self.class_names)))
         for start in range(0, len(kept), _BATCH):
-            features = unit_rows(sp.csr_matrix(kept[start : start + _BATCH]))
-            out[start : start + _BATCH] = self.probabilities(features)
+            out[start : start + _BATCH] = self.probabilities(features_of(kept[start : start + _BATCH]))
         return out
 
     def probabilities(self, features: Sparse) -> Floats:

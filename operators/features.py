@@ -107,7 +107,8 @@ class Featurizer:
 
             encoder = Encoder(spec.encoder)
             self.num_features = encoder.num_features
-            self._transform = lambda texts: sp.csr_matrix(encoder.encode(texts))
+            # As they are kept by a run, so that a text gets the same features from both.
+            self._transform = lambda texts: sp.csr_matrix(halved(encoder.encode(texts)).astype(np.float32))
         elif spec.columns:
             columns = Columns(num_buckets=2**spec.num_features_log2)
             self.num_features = columns.num_features
@@ -150,6 +151,20 @@ def weighted(features: Sparse, weights: npt.NDArray[Any]) -> Sparse:
     scaled = features.copy()
     scaled.data = features.data * weights.astype(np.float32)[features.indices]
     return unit_rows(scaled)
+
+
+def halved(embeddings: npt.NDArray[np.float32]) -> npt.NDArray[np.float16]:
+    """Bring (n, d) embeddings to length 1 and to half precision, as they are kept; rows of zeros stay.
+
+    To length 1 first: half precision ends at 65,504, and some encoders have single numbers of thousands.
+    """
+    lengths = np.linalg.norm(embeddings, axis=1, keepdims=True)
+    return np.asarray(embeddings / np.where(lengths == 0, 1, lengths), np.float16)
+
+
+def features_of(embeddings: npt.NDArray[Any]) -> Sparse:
+    """Return the features that (n, d) embeddings are, as `Featurizer.transform` gives them."""
+    return unit_rows(sp.csr_matrix(embeddings.astype(np.float32)))
 
 
 def unit_rows(features: Sparse) -> Sparse:

@@ -7,7 +7,7 @@ once. Test rows and rows without a vote stay out here, where no later stage can 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,8 +18,9 @@ from operators.commit import commit_table
 from operators.corpus.plan import Shard
 from operators.corpus.read import read_shard
 from operators.corpus.records import Fields
+from operators.embed_texts import read_embeddings
 from operators.errors import InputError
-from operators.features import FeatureSpec, Featurizer, Sparse
+from operators.features import FeatureSpec, Featurizer, Sparse, features_of
 from operators.label import labels_path
 from operators.rows import text_hash
 from operators.storage import Folder, folder_of, read_table
@@ -34,7 +35,8 @@ class FeaturizeShard:
     Columns: indices (list of int32), values (list of float32), soft_label (list of k float32), fold (0..9). Rows of a
     fold are held out together to choose the regularization; a hash of the text says which, so that duplicates stay on
     one side. With `uncovered` the training rows without a vote are there too, without a soft label. With `at_most`
-    only so many rows are taken, spread over the shard.
+    only so many rows are taken, spread over the shard. With
+    `embeddings`, the digest of what `EmbedTexts` wrote, features are read and not made.
     """
 
     def __init__(
@@ -48,6 +50,7 @@ class FeaturizeShard:
         digest: str,
         uncovered: bool = False,
         at_most: int | None = None,
+        embeddings: str | None = None,
     ) -> None:
         self._folder = folder_of(folder)
         self._labels = labels
@@ -56,8 +59,9 @@ class FeaturizeShard:
         self._digest = digest
         self._uncovered = uncovered
         self._at_most = at_most
+        self._embeddings = embeddings
         spec = features if isinstance(features, FeatureSpec) else FeatureSpec.from_json(features)
-        self._featurizer = Featurizer(spec)
+        self._featurizer = Featurizer(spec) if embeddings is None else None
 
     def __call__(self, item: str) -> bytes:
         """Featurize shard `item`, a Shard as JSON; returns JSON {"rows": rows to train on}.
@@ -81,7 +85,7 @@ class FeaturizeShard:
         # An uncovered row's soft label is the class balance, which is nothing to learn from.
         given = pc.if_else(covered, labels.column("soft_label"), None)
         soft, rows = given.filter(used), texts.filter(used).to_pylist()
-        features = self._featurizer.transform(rows)
+        features = self._features(shard, rows, used)
         table = pa.table(
             {
                 "indices": _lists(features, pa.array(features.indices, pa.int32())),
@@ -92,6 +96,13 @@ class FeaturizeShard:
         )
         commit_table(features_path(self._folder, shard.key, self._digest), table)
         return json.dumps({"rows": table.num_rows}).encode()
+
+    def _features(self, shard: Shard, rows: Sequence[str | None], used: pa.ChunkedArray) -> Sparse:
+        if self._featurizer is not None:
+            return self._featurizer.transform(rows)
+        assert self._embeddings is not None  # or there is a featurizer
+        kept = read_embeddings(self._folder, shard.key, self._embeddings, rows=len(used))
+        return features_of(kept[used.to_numpy()])
 
 
 def features_path(folder: Folder, shard_key: str, digest: str) -> Folder:

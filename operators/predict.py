@@ -10,8 +10,11 @@ from operators.commit import commit_table
 from operators.corpus.plan import Shard
 from operators.corpus.read import read_shard
 from operators.corpus.records import Fields
+from operators.embed_texts import compute_with, read_embeddings
+from operators.end_model import FeatureModel
 from operators.label import list_column
 from operators.models import load_model
+from operators.schema import Floats
 from operators.storage import Folder, folder_of
 
 
@@ -19,20 +22,34 @@ class PredictShard:
     """Step: write `predictions/<shard>-<digest>.parquet`.
 
     Columns: id, probabilities (list of k floats), label (int8, the most probable class), in the order of the shard.
+    With `embeddings`, the digest of what `EmbedTexts` wrote, texts pass through no encoder. An encoder computes with
+    `threads`, cores that no other worker has.
     """
 
-    def __init__(self, *, model: str, folder: str, text: str | Fields, id_column: str | None, digest: str) -> None:
+    def __init__(
+        self,
+        *,
+        model: str,
+        folder: str,
+        text: str | Fields,
+        id_column: str | None,
+        digest: str,
+        embeddings: str | None = None,
+        threads: int = 1,
+    ) -> None:
         self._model = load_model(model)
         self._folder = folder_of(folder)
         self._text = text
         self._id = id_column
         self._digest = digest
+        self._embeddings = embeddings
+        compute_with(threads)
 
     def __call__(self, item: str) -> bytes:
         """Predict shard `item`, a Shard as JSON; returns JSON {"rows": rows}."""
         shard = Shard.from_json(item)
         rows = read_shard(shard, text=self._text, id=self._id)
-        probabilities = self._model.predict_proba(rows.column("text").to_pylist())
+        probabilities = self._probabilities(shard, rows.column("text"))
         table = pa.table(
             {
                 "id": rows.column("id"),
@@ -42,6 +59,14 @@ class PredictShard:
         )
         commit_table(predictions_path(self._folder, shard.key, self._digest), table)
         return json.dumps({"rows": table.num_rows}).encode()
+
+    def _probabilities(self, shard: Shard, texts: pa.ChunkedArray) -> Floats:
+        if self._embeddings is None:
+            return self._model.predict_proba(texts.to_pylist())
+        assert isinstance(self._model, FeatureModel)  # a fine-tuned encoder's texts are not embedded
+        return self._model.predict_embeddings(
+            read_embeddings(self._folder, shard.key, self._embeddings, rows=len(texts))
+        )
 
 
 def predictions_path(folder: Folder, shard_key: str, digest: str) -> Folder:

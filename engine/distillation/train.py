@@ -45,6 +45,7 @@ def distill(
     shared: Folder | None = None,
     features: FeatureSpec | None = None,
     origin: Origin | None = None,
+    num_features: int | None = None,
 ) -> Distillation:
     """Train a model on soft labels and commit its folder.
 
@@ -62,6 +63,7 @@ def distill(
         shared: folder that all nodes reach, for checkpoints of Ray Train; the one that `out` is in unless told.
         features: of the rows; those of the spec unless told.
         origin: of the soft labels, for the model card; it changes nothing else.
+        num_features: d, of a row; what makes the features is loaded to say it unless told.
 
     Raises:
         EngineError: there is no row to train on, or Ray Train failed.
@@ -73,11 +75,13 @@ def distill(
             "no row to distill from: every training row is uncovered; add programs that vote on more rows"
         )
     features = features or feature_spec(spec)
+    if num_features is None:
+        num_features = Featurizer(features).num_features
     trainer, workers, reason = choose_trainer(feature_files, spec)
     logger.info("distill: %d rows, trainer %s: %s", total, trainer, reason)
     job = Job(
         files=tuple(path.resolve() if isinstance(path, Path) else path for path in feature_files),
-        num_features=Featurizer(features).num_features,
+        num_features=num_features,
         num_classes=len(class_names),
         regularization=tuple(sorted(set(spec.regularization), reverse=True)),
         epochs=spec.passes,

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from cluster.session import Session, connect
 from engine.stages.inputs import Inputs, changes
-from engine.stages.stream import Stream, Watch, num_actors, num_calls
+from engine.stages.stream import Stream, Watch, num_actors, num_calls, num_network_actors
 from engine.store import RunDirectory, StageRecord, StageStatus
 from engine.task import LabelingTask
 from operators.corpus.plan import Shard
@@ -106,7 +106,7 @@ class Context:
         actors = num_actors(session.num_cpus, len(items)) if stateful else num_calls(session, len(items))
         on_gpus = gpus and session.num_gpus > 0
         if on_gpus:
-            actors = min(session.num_gpus, len(items))
+            actors = num_network_actors(session, len(items))
         if memory_bytes is not None:
             actors, memory_bytes = self._fitting(stage, session, actors, memory_bytes)
         stream = Stream(stage=stage, run=self.run.path.name, watch=self.watch, session=session, shards=self.shards)

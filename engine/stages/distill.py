@@ -15,10 +15,14 @@ from engine.stages.context import Context
 from engine.stages.corpus import Corpus
 from engine.stages.inputs import Input, Inputs, given
 from engine.stages.rows import distilled_from, text_key
+from engine.stages.stream import num_threads, slowest_texts_s
+from engine.stages.text_embeddings import embed_texts, embeddings_digest, keep_embeddings
 from engine.storage import for_workers, keep_only
 from engine.store import digest_of
-from engine.task import LabelingTask
 from operators.corpus.records import Fields
+from operators.embed import embeddings_path
+from operators.embed_texts import width_of
+from operators.encoder_files import encoder_identity
 from operators.end_model import EMBEDDED_BY, FIELDS
 from operators.featurize import FeaturizeShard, features_path
 from operators.models import model_files
@@ -35,11 +39,13 @@ class Distilled:
     Attributes:
         folder: of the model.
         digest: of everything that changes it.
+        embeddings: digest in the names of the embeddings that it was trained on; None where it reads texts.
         facts: JSON: what was chosen, on what grounds, and the warnings.
     """
 
     folder: Path
     digest: str
+    embeddings: str | None
     facts: dict[str, Any]
 
 
@@ -54,6 +60,7 @@ def distill(ctx: Context, corpus: Corpus, labels: str, *, origin: Origin) -> Dis
 
     Raises:
         EngineError: no row is left to train on.
+        InputError: the encoder cannot be loaded.
     """
     start = time.perf_counter()
     task, folder = ctx.task, ctx.run.shards
@@ -62,6 +69,8 @@ def distill(ctx: Context, corpus: Corpus, labels: str, *, origin: Origin) -> Dis
     width = ctx.run.noted("embedding_width") if task.modality == "image" else None
     settings = feature_spec(spec, embedding_width=width, columns=tuple(task.columns.fields))
     features = digest_of("features", 3, labels, text_key(task), settings.to_json(), spec.self_training)
+    encoder = None if settings.encoder is None else encoder_identity(settings.encoder)
+    embeddings = None if encoder is None or settings.kind != "encoder" else embeddings_digest(task, encoder)
     facts: dict[str, Any] = {"task": task.name, "instruction": task.instruction}
     if task.modality == "image":
         # So that `alchemist predict` can embed what was never scored.
@@ -95,6 +104,7 @@ def distill(ctx: Context, corpus: Corpus, labels: str, *, origin: Origin) -> Dis
                     "the fields of a record": facts.get(FIELDS),
                 },
             ),
+            *([] if encoder is None else [Input(name="the files of `end_model.encoder`", value=encoder)]),
         ),
     )
     digest = inputs.digest
@@ -108,14 +118,25 @@ def distill(ctx: Context, corpus: Corpus, labels: str, *, origin: Origin) -> Dis
             "text": made_of,
             "id_column": task.columns.id,
             "uncovered": spec.self_training,
+            "embeddings": embeddings,
         }
+        if encoder is not None:
+            features = digest_of(features, encoder)
         told = dict(facts)
+        # A tokenizer is loaded once a worker, which should not keep it afterwards.
+        tokenized = settings.kind == "tokens"
+        slowest_s = slowest_texts_s(corpus.shards, encoded=tokenized)
         if spec.tries_characters and settings.kind == "hashed_ngrams":
-            trial = tried(ctx, corpus, features=settings, args=args, slowest_item_s=_slowest(task))
+            trial = tried(ctx, corpus, features=settings, args=args, slowest_item_s=slowest_s)
             told["characters"] = str(trial)
             settings = feature_spec(spec, characters=trial.help)
             features = digest_of("features", 3, labels, text_key(task), settings.to_json(), spec.self_training)
         args |= {"features": settings, "digest": features}
+        num_features = None
+        if embeddings is not None:
+            embed_texts(ctx, corpus.shards, stage="distill", digest=embeddings)
+            # Else the encoder would be loaded to say it.
+            num_features = width_of(embeddings_path(folder, corpus.keys[0], embeddings))
         paths = [features_path(folder, shard.key, features) for shard in corpus.shards]
         present = names_in(folder / "features")
         missing = [s.to_json() for s, path in zip(corpus.shards, paths, strict=True) if path.name not in present]
@@ -124,8 +145,8 @@ def distill(ctx: Context, corpus: Corpus, labels: str, *, origin: Origin) -> Dis
             missing,
             FeaturizeShard,
             step_args=args,
-            slowest_item_s=_slowest(task),
-            stateful=_encodes(task),
+            slowest_item_s=slowest_s,
+            stateful=tokenized,
         ):
             pass
         # Importing torch takes a second or two; a run that has nothing to train does not pay it.
@@ -144,12 +165,15 @@ def distill(ctx: Context, corpus: Corpus, labels: str, *, origin: Origin) -> Dis
             shared=folder,
             features=settings,
             origin=origin,
+            num_features=num_features,
         )
         keep_only(folder / "features", paths)
+        if task.modality != "image":
+            keep_embeddings(ctx, corpus.shards, digest=embeddings)
         record = ctx.finish(inputs, since=start, rows=done.num_rows, result=done.to_json())
     for warning in record.result.get("warnings", ()):
         ctx.warn(f"distilled model: {warning}")
-    return Distilled(folder=model, digest=digest, facts=record.result)
+    return Distilled(folder=model, digest=digest, embeddings=embeddings, facts=record.result)
 
 
 def predict(ctx: Context, corpus: Corpus, model: Distilled) -> str:
@@ -167,12 +191,18 @@ def predict(ctx: Context, corpus: Corpus, model: Distilled) -> str:
     missing = [shard for shard, path in zip(corpus.shards, paths, strict=True) if path.name not in present]
     if ctx.reuse(inputs, complete=not missing) is not None:
         return name
-    args = {
+    if model.embeddings is not None:
+        embed_texts(ctx, missing, stage="predict", digest=model.embeddings)
+    # A fine-tuned encoder; one that is frozen has seen the texts already.
+    encoded = ctx.task.end_model.head == "fine_tune"
+    args: dict[str, Any] = {
         "model": for_workers(ctx.run, model.folder, digest=model.digest, names=model_files(model.folder)),
         "folder": str(ctx.run.shards),
         "text": distilled_from(ctx.task),
         "id_column": ctx.task.columns.id,
         "digest": name,
+        "embeddings": model.embeddings,
+        "threads": num_threads(ctx.session(), len(missing)) if encoded and missing else 1,
     }
     rows = 0
     for result in ctx.stream(
@@ -180,21 +210,12 @@ def predict(ctx: Context, corpus: Corpus, model: Distilled) -> str:
         [shard.to_json() for shard in missing],
         PredictShard,
         step_args=args,
-        slowest_item_s=_slowest(ctx.task),
-        stateful=_encodes(ctx.task),
+        slowest_item_s=slowest_texts_s(missing, encoded=encoded),
+        stateful=encoded,
+        gpus=encoded,
     ):
         rows += json.loads(result)["rows"]
     keep_only(ctx.run.shards / "predictions", paths)
     scope = f"{len(missing)} of {len(paths)} shards"
     ctx.finish(inputs, since=start, rows=rows, result={}, scope=scope)
     return name
-
-
-def _slowest(task: LabelingTask) -> float:
-    """A text takes an encoder up to some seconds on a CPU, and n-grams a millisecond."""
-    return task.shards.max_rows * (2.0 if _encodes(task) else 0.01)
-
-
-def _encodes(task: LabelingTask) -> bool:
-    """Whether texts go through an encoder, which a worker loads once and should not keep afterwards."""
-    return task.end_model.encoder is not None

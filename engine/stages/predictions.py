@@ -10,13 +10,14 @@ from typing import Any
 from cluster.session import connect
 from engine.errors import ConfigError
 from engine.stages.score import SHARD_BYTES, SHARD_ROWS, SLOWEST_ROW_S
-from engine.stages.stream import Stream, Watch, num_actors, num_threads
+from engine.stages.stream import Stream, Watch, num_actors, num_network_actors, num_threads, slowest_texts_s
 from engine.storage import for_workers, keep_only, place_shards
 from engine.store import RunDirectory, digest_of
 from engine.task_parts import ShardSpec
 from operators.corpus.behind import watched
 from operators.corpus.plan import Shard, plan_shards
 from operators.corpus.records import Fields, columns_of
+from operators.encoder_files import encoder_identity
 from operators.end_model import embedded_by, fields_of, read_config, readable
 from operators.errors import InputError
 from operators.features import FeatureSpec
@@ -47,13 +48,16 @@ def predict_files(
     Raises:
         ConfigError: `model` is no folder of a distilled model or not one for such data, or `out` is used by another
             run.
-        InputError: the corpus cannot be read.
+        InputError: the corpus cannot be read, or the encoder of the model is not there.
     """
     model_digest = _digest_of_model(model)
-    column, featurizer = _reads(model, text=text, image=image)
+    column, featurizer, features = _reads(model, text=text, image=image)
     columns = columns_of(column)
     shards = _planned(data, columns, id_column, of_images=featurizer is not None, of_files=image is None)
     made_by = [] if featurizer is None else [featurizer.identity()]
+    if features.kind == "encoder" and features.encoder is not None:
+        # A folder elsewhere, and no part of the model's.
+        made_by.append(encoder_identity(features.encoder))
     name = digest_of("predictions", 1, model_digest, *columns, id_column, *made_by)
     with RunDirectory(out) as run:
         before = run.noted("data")
@@ -76,7 +80,7 @@ def predict_files(
             with connect(address) as session:
                 known = {shard.key: shard for shard in shards}
                 stream = Stream(stage="predict", run=run.path.name, watch=watch, session=session, shards=known)
-                _run(stream, missing, args, images=featurizer is not None)
+                predict_shards(stream, missing, args, featurizer=featurizer, encoded=features.encoder is not None)
         keep_only(run.shards / "predictions", paths)
         done: dict[str, Any] = {
             "rows": sum(shard.num_rows for shard in shards),
@@ -90,18 +94,39 @@ def predict_files(
     return done
 
 
-def _run(stream: Stream, missing: Sequence[Shard], args: Mapping[str, Any], *, images: bool) -> None:
-    actors = num_actors(stream.session.num_cpus, len(missing))
+def predict_shards(
+    stream: Stream,
+    missing: Sequence[Shard],
+    args: Mapping[str, Any],
+    *,
+    featurizer: FeaturizerSpec | None,
+    encoded: bool,
+) -> None:
+    """Predict shards, on GPUs where a network computes and the cluster has any.
+
+    Args:
+        stream: of the stage.
+        missing: at least one.
+        args: of `PredictImages` or `PredictShard`, but for `threads`.
+        featurizer: of images; None where rows are texts.
+        encoded: whether these go through an encoder.
+    """
+    session, images = stream.session, featurizer is not None
+    computes = images or encoded
     if images:
-        args = {**args, "threads": num_threads(stream.session, len(missing))}
-    patience, gpus = _PATIENCE_S, images and stream.session.num_gpus > 0
-    if images:
-        patience = max(patience, SLOWEST_ROW_S * max(shard.num_rows for shard in missing))
-    if gpus:
-        actors = min(stream.session.num_gpus, len(missing))
+        slowest = SLOWEST_ROW_S * max(shard.num_rows for shard in missing)
+    else:
+        slowest = slowest_texts_s(missing, encoded=encoded)
+    on_gpus = computes and session.num_gpus > 0
+    if computes:
+        args = {**args, "threads": num_threads(session, len(missing))}
+        actors = num_network_actors(session, len(missing))
+    else:
+        actors = num_actors(session.num_cpus, len(missing))
     step: type = PredictImages if images else PredictShard
     items = [shard.to_json() for shard in missing]
-    for _ in stream(items, step, step_args=args, num_actors=actors, patience_s=patience, num_gpus=float(gpus)):
+    patience = max(_PATIENCE_S, slowest)
+    for _ in stream(items, step, step_args=args, num_actors=actors, patience_s=patience, num_gpus=float(on_gpus)):
         pass
 
 
@@ -119,8 +144,10 @@ def _planned(
     return watched(shards, column=columns[0]) if of_images else shards
 
 
-def _reads(model: Path, *, text: str | None, image: str | None) -> tuple[str | Fields, FeaturizerSpec | None]:
-    """Return where a row comes from, and what embeds the images of a corpus.
+def _reads(
+    model: Path, *, text: str | None, image: str | None
+) -> tuple[str | Fields, FeaturizerSpec | None, FeatureSpec]:
+    """Return where a row comes from, what embeds the images of a corpus, and the features of the model.
 
     The first is the column that is named, or the fields that the model knows; the second is None where rows are
     texts, or embeddings made before.
@@ -139,11 +166,11 @@ def _reads(model: Path, *, text: str | None, image: str | None) -> tuple[str | F
                     f"{model}: reads the columns {', '.join(fields.columns)}, so `{option} {named}` has no meaning; "
                     "leave it out"
                 )
-        return fields, None
+        return fields, None, features
     if features.kind != "embedding":
         if image is not None:
             raise ConfigError(f"{model}: reads texts, so `--image {image}` has no meaning; name the column with --text")
-        return text or "text", None
+        return text or "text", None, features
     if text is not None and image is not None:
         raise ConfigError("--text names a column of embeddings made before, --image one of images; give one of them")
     if text is None and spec is None:
@@ -151,7 +178,7 @@ def _reads(model: Path, *, text: str | None, image: str | None) -> tuple[str | F
             f"{model}: does not say what embedded its images, as an earlier version distilled it; distill it again, or "
             "give it the files in `scored/` of a run with --text embedding"
         )
-    return (image or "image", spec) if text is None else (text, None)
+    return (image or "image", spec, features) if text is None else (text, None, features)
 
 
 def _digest_of_model(model: Path) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -25,6 +25,9 @@ _SHARDS_AN_ACTOR = 2
 _SHARDS_FOR_ONE_MORE = 8
 """A core. With so many, one more remote call than cores pays: it computes while another waits for the disk, which was
 a tenth of the time of ten short programs."""
+
+_ENCODED_TEXT_S, _TEXT_S = 2.0, 0.01
+"""A text takes an encoder up to some seconds on a CPU, and n-grams a millisecond."""
 
 
 class Watch(Protocol):
@@ -141,6 +144,11 @@ def num_actors(num_cpus: int, num_items: int) -> int:
     return max(1, min(num_cpus, num_items // _SHARDS_AN_ACTOR))
 
 
+def num_network_actors(session: Session, num_items: int) -> int:
+    """Return how many actors a stage gets whose step computes a network: one a GPU, or `num_actors` without any."""
+    return min(session.num_gpus, num_items) if session.num_gpus else num_actors(session.num_cpus, num_items)
+
+
 def num_calls(session: Session, num_items: int) -> int:
     """Return how many remote calls of a stage without actors go on at a time; `num_actors`, or one more."""
     actors = num_actors(session.num_cpus, num_items)
@@ -155,3 +163,8 @@ def cores_an_actor(session: Session, num_items: int) -> int:
 def num_threads(session: Session, num_items: int) -> int:
     """Return how many threads each actor may compute with; one where a GPU computes."""
     return 1 if session.num_gpus else cores_an_actor(session, num_items)
+
+
+def slowest_texts_s(shards: Iterable[Shard], *, encoded: bool) -> float:
+    """Return how many seconds the largest of some shards may rightly take; `encoded` texts pass through an encoder."""
+    return max((shard.num_rows for shard in shards), default=0) * (_ENCODED_TEXT_S if encoded else _TEXT_S)

@@ -1,14 +1,20 @@
-"""Which data a distilled model may be given: texts, images, or embeddings made before."""
+"""Which data a distilled model may be given, and what its actors get of the machine."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+from cluster.session import Session
 from engine.errors import ConfigError
 from engine.pipeline import predict_corpus
+from engine.stages.predictions import predict_shards
+from operators.corpus.pieces import Piece
+from operators.corpus.plan import Shard
 from operators.end_model import EMBEDDED_BY, FIELDS, LinearModel
 from operators.errors import InputError
 from operators.features import FeatureSpec
@@ -81,3 +87,38 @@ def test_images_are_looked_for_by_what_is_named(tmp_path: Path) -> None:
         predict_corpus(folder, [str(tmp_path / "data")], out=tmp_path / "out")
     with pytest.raises(InputError, match="no column 'file'"):
         predict_corpus(folder, [str(tmp_path / "data")], image="file", out=tmp_path / "out")
+
+
+class Recorder:
+    """In the place of a `Stream`: runs nothing and keeps what it was asked to run."""
+
+    def __init__(self, *, num_gpus: int) -> None:
+        self.session = Session(num_cpus=8, num_nodes=1, node_memory_bytes=(8 << 30,), local=True, num_gpus=num_gpus)
+        self.asked: dict[str, Any] = {}
+
+    def __call__(self, items: Sequence[str], step: type, **how: Any) -> Iterator[bytes]:
+        self.asked = {"items": len(items), "step": step, **how}
+        return iter(())
+
+
+@pytest.mark.parametrize(
+    ("encoded", "gpus", "actors", "threads", "on_gpu", "patience"),
+    [
+        (True, 0, 1, 8, 0.0, 8000),
+        (True, 2, 2, 1, 1.0, 8000),
+        (False, 2, 1, None, 0.0, 300),
+    ],
+)
+def test_an_encoder_gets_what_the_machine_has_and_time(
+    encoded: bool, gpus: int, actors: int, threads: int | None, on_gpu: float, patience: float
+) -> None:
+    """Two shards of 4,000 rows: GPUs or cores for encoders, and seconds a row before they are called stuck."""
+    given = {"format": "csv", "size": 9, "stamp": "", "first_row": 0, "num_rows": 4000, "num_bytes": 9}
+    pieces = [Piece(path=name, name=name, **given) for name in ("a.csv", "b.csv")]  # type: ignore[arg-type]
+    shards = [Shard.of([piece], split=None) for piece in pieces]
+    recorder = Recorder(num_gpus=gpus)
+    predict_shards(recorder, shards, {}, featurizer=None, encoded=encoded)  # type: ignore[arg-type]
+    asked = recorder.asked
+    assert (asked["items"], asked["num_actors"], asked["num_gpus"]) == (2, actors, on_gpu)
+    assert asked["step_args"].get("threads") == threads
+    assert asked["patience_s"] == patience
