@@ -35,8 +35,8 @@ class FeaturizeShard:
     Columns: indices (list of int32), values (list of float32), soft_label (list of k float32), fold (0..9). Rows of a
     fold are held out together to choose the regularization; a hash of the text says which, so that duplicates stay on
     one side. With `uncovered` the training rows without a vote are there too, without a soft label. With `at_most`
-    only so many rows are taken, spread over the shard. With
-    `embeddings`, the digest of what `EmbedTexts` wrote, features are read and not made.
+    only so many rows are taken, spread over the shard. With `embeddings`, the digest of what `EmbedTexts` wrote,
+    features are read and not made.
     """
 
     def __init__(
