@@ -18,7 +18,7 @@ import numpy.typing as npt
 import torch
 
 from operators.errors import InputError
-from operators.images import decode
+from operators.images import decode, shape
 from operators.torchvision_ops import ensure_torchvision
 
 _GPU_BATCH, _CPU_BATCH = 256, 32
@@ -93,12 +93,9 @@ class OpenClip:
         """Decode an image and bring it to the model's size; (height, width, 3).
 
         Raises:
-            UnreadableRow: see `operators.images.decode`.
+            UnreadableRow: see `operators.images.decode` and `shape`.
         """
-        image = decode(data)
-        for step in self._shaping:
-            image = step(image)
-        return np.asarray(image, np.uint8)
+        return np.asarray(shape(decode(data), self._shaping), np.uint8)
 
     def embed(self, rows: Sequence[npt.NDArray[np.uint8]]) -> npt.NDArray[np.float32]:
         """Embed prepared images; (n, num_features), each of length 1."""

@@ -7,6 +7,7 @@ them is one row without a score; none may end a run.
 from __future__ import annotations
 
 import io
+from collections.abc import Callable, Sequence
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -19,6 +20,13 @@ MAX_PIXELS = 89_478_485
 
 MAX_FILE_BYTES = 256 << 20
 """Of an encoded image; more would be read for nothing, as no picture below `MAX_PIXELS` needs it."""
+
+MAX_RATIO = 100
+"""Of the longer side to the shorter. Models bring the shorter side to some hundreds of pixels: with 448, the most that
+CLIP has, such a picture is then of 20 million, and one of 1 x 65535 would be of thirteen billion."""
+
+RASTER = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
+"""Formats that are opened, by Pillow's names. Left to itself it hands some others to a program, EPS to Ghostscript."""
 
 _WIDE = ("I;16", "I;16B", "I;16L", "I;16N")
 """Pillow's names of 16 bits a pixel, which its own conversion to RGB cuts off at 255."""
@@ -70,26 +78,42 @@ def decode(data: bytes) -> Any:
         a `PIL.Image.Image` of mode RGB.
 
     Raises:
-        UnreadableRow: the bytes are no image, or a broken or too large one.
+        UnreadableRow: the bytes are no image of `RASTER`, or a broken, too large or too narrow one.
     """
     try:
         from PIL import Image, ImageOps, UnidentifiedImageError
     except ImportError as error:
         raise ImportError("images need Pillow; install the extra: pip install -e '.[image]'") from error
     try:
-        with Image.open(io.BytesIO(data)) as image:
+        with Image.open(io.BytesIO(data), formats=RASTER) as image:
             width, height = image.size
             if width * height > MAX_PIXELS:
                 raise UnreadableRow(f"{width} x {height} pixels, and {MAX_PIXELS} are the most")
+            if max(width, height) > MAX_RATIO * min(width, height):
+                raise UnreadableRow(f"{width} x {height} pixels, and 1 to {MAX_RATIO} is the narrowest shape")
             image.load()
             return ImageOps.exif_transpose(_rgb(image))
     except UnreadableRow:
         raise
     except UnidentifiedImageError as error:
-        raise UnreadableRow("the bytes are no image of a known format") from error
+        raise UnreadableRow(f"the bytes are no image of a known format ({', '.join(RASTER)})") from error
     except Exception as error:
         # A decoder of a broken file may raise anything: OSError, SyntaxError, struct.error, IndexError, MemoryError.
         raise UnreadableRow(f"cannot be decoded ({type(error).__name__}: {str(error)[:160]})") from error
+
+
+def shape(image: Any, steps: Sequence[Callable[[Any], Any]]) -> Any:
+    """Bring a decoded image to what a model takes, step by step.
+
+    Raises:
+        UnreadableRow: a step fails; memory may be short for one image and not for the next.
+    """
+    try:
+        for step in steps:
+            image = step(image)
+    except Exception as error:
+        raise UnreadableRow(f"cannot be brought to size ({type(error).__name__}: {str(error)[:160]})") from error
+    return image
 
 
 def _rgb(image: Any) -> Any:

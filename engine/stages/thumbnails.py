@@ -22,7 +22,7 @@ from operators.corpus.pieces import Piece
 from operators.corpus.plan import Shard
 from operators.corpus.read import read_shard
 from operators.errors import InputError
-from operators.images import MAX_PIXELS, UnreadableRow, decode, load
+from operators.images import MAX_PIXELS, RASTER, UnreadableRow, decode, load
 from operators.storage import Folder
 
 SIDE = 96
@@ -37,8 +37,6 @@ _THREADS = 4
 """Where URLs are fetched from; each may hold one decoded image."""
 
 _LEFT_OUT = "left out to keep this page small"
-
-_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,7 +162,7 @@ def _partly(data: bytes) -> Any:
         ImageFile.LOAD_TRUNCATED_IMAGES = True
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
+            with Image.open(io.BytesIO(data), formats=RASTER) as image:
                 # Of a large photograph an eighth is decoded.
                 image.draft("RGB", (SIDE, SIDE))
                 if image.width * image.height > MAX_PIXELS:

@@ -18,7 +18,7 @@ import numpy.typing as npt
 import torch
 
 from operators.encoder import Encoder
-from operators.images import decode
+from operators.images import decode, shape
 from operators.torchvision_ops import ensure_torchvision
 
 _SIDE, _RESIZED = 224, 256
@@ -50,11 +50,7 @@ class ImageNetWords:
 
     def prepare(self, data: bytes) -> npt.NDArray[np.uint8]:
         """Decode and crop an image; (224, 224, 3)."""
-        image = decode(data)
-        scale = _RESIZED / min(image.size)
-        image = image.resize(tuple(max(_SIDE, round(side * scale)) for side in image.size), resample=3)
-        left, top = ((side - _SIDE) // 2 for side in image.size)
-        return np.asarray(image.crop((left, top, left + _SIDE, top + _SIDE)), np.uint8)
+        return np.asarray(shape(decode(data), [_resized, _cropped]), np.uint8)
 
     def embed(self, rows: Sequence[npt.NDArray[np.uint8]]) -> npt.NDArray[np.float32]:
         """Return (n, 384) embeddings of length 1."""
@@ -73,6 +69,16 @@ class ImageNetWords:
         if key not in self._texts:
             self._texts[key] = _unit(self._encoder.encode(key))
         return np.asarray(_TEMPERATURE * embeddings @ self._texts[key].T, np.float32)
+
+
+def _resized(image: Any) -> Any:
+    scale = _RESIZED / min(image.size)
+    return image.resize(tuple(max(_SIDE, round(side * scale)) for side in image.size), resample=3)
+
+
+def _cropped(image: Any) -> Any:
+    left, top = ((side - _SIDE) // 2 for side in image.size)
+    return image.crop((left, top, left + _SIDE, top + _SIDE))
 
 
 def _unit(rows: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

@@ -10,7 +10,7 @@ import zlib
 import numpy as np
 import pytest
 
-from operators.images import MAX_PIXELS, UnreadableRow, decode, load
+from operators.images import MAX_PIXELS, MAX_RATIO, UnreadableRow, decode, load, shape
 
 Image = pytest.importorskip("PIL.Image", reason="Pillow is not installed")
 
@@ -91,8 +91,11 @@ PHOTO = encoded(Image.effect_noise((64, 64), 50).convert("RGB"), "JPEG")
         (bomb(9_500), "90250000|89478485"),
         (bomb(60_000), "cannot be decoded .Decompression"),
         (encoded(Image.new("F", (2, 2)), "TIFF"), "floating-point"),
+        (encoded(Image.new("L", (1, 65535))), "1 x 65535 pixels, and 1 to 100"),
+        (encoded(Image.new("L", (101, 1))), "101 x 1 pixels, and 1 to 100"),
+        (encoded(Image.new("RGB", (8, 8)), "EPS"), r"no image of a known format \(JPEG, PNG"),
     ],
-    ids=["text", "half a JPEG", "a JPEG's head", "half a PNG", "large", "bomb", "floats"],
+    ids=["text", "half a JPEG", "a JPEG's head", "half a PNG", "large", "bomb", "floats", "tall", "wide", "EPS"],
 )
 def test_what_cannot_be_decoded_says_why(data, reason):
     """Broken bytes and bombs are a fault of their row, whatever the decoder raises."""
@@ -114,6 +117,19 @@ def test_damage_anywhere_is_a_picture_or_a_reason():
                 data[place] = generator.integers(0, 256)
             with contextlib.suppress(UnreadableRow):
                 assert decode(bytes(data)).mode == "RGB"
+
+
+def test_the_narrowest_shape_can_be_brought_to_size():
+    """Brought to 448 pixels on its shorter side, what is let through has no more pixels than a large photograph."""
+    assert decode(encoded(Image.new("L", (MAX_RATIO, 1)))).size == (MAX_RATIO, 1)
+    assert 448**2 * MAX_RATIO < MAX_PIXELS / 4
+
+
+def test_a_step_that_fails_is_a_fault_of_the_row():
+    """Whatever goes wrong when an image is brought to size, a lack of memory too, is told of that image."""
+    assert shape(3, [lambda n: n + 1, lambda n: n * 2]) == 8
+    with pytest.raises(UnreadableRow, match="cannot be brought to size .MemoryError: 99 GB"):
+        shape(3, [lambda n: n, lambda n: (_ for _ in ()).throw(MemoryError("99 GB"))])
 
 
 def test_bounds_are_pillows():

@@ -102,7 +102,8 @@ def test_of_a_broken_image_what_opens_is_shown(tmp_path: Path) -> None:
     cut, floats, text = copies(*source(tmp_path, of_images=True))
     assert opened(cut.url).size == (96, 96)
     assert opened(floats.url).getpixel((7, 7))[0] > 240
-    assert (text.url, text.why) == (None, "the bytes are no image of a known format")
+    assert text.url is None
+    assert str(text.why).startswith("the bytes are no image of a known format")
     assert ImageFile.LOAD_TRUNCATED_IMAGES is False
 
 
