@@ -1,4 +1,7 @@
-"""Images without scores, told once they are known: to the user by name, to run.json all of them."""
+"""Images without scores, told once they are known: to the user by name, to run.json row by row.
+
+Rows may share an image and images of two tables a bare name, so that a name is no key.
+"""
 
 from __future__ import annotations
 
@@ -19,17 +22,17 @@ def tell_faults(ctx: Context, paths: list[Folder]) -> tuple[Folder, ...]:
     Returns:
         the first files with such images, up to the one with the twentieth.
     """
-    faults: list[tuple[str, str]] = []
+    faults: list[dict[str, str | int]] = []
     faulty: list[Folder] = []
-    tables = map_files(lambda path: read_table(path, ["image", "fault"]), paths)
+    tables = map_files(lambda path: read_table(path, ["id", "image", "fault"]), paths)
     for path, table in zip(paths, tables, strict=True):
         kept = table.filter(table.column("fault").is_valid())
         if kept.num_rows and len(faults) < _NAMED:
             faulty.append(path)
-        faults += zip(kept.column("image").to_pylist(), kept.column("fault").to_pylist(), strict=True)
-    ctx.run.note(image_faults=dict(faults))
-    for image, why in faults[:_NAMED]:
-        ctx.warn(f"image {image} has no scores: {why}")
+        faults += kept.to_pylist()
+    ctx.run.note(image_faults=faults)
+    for row in faults[:_NAMED]:
+        ctx.warn(f"image {row['image']} has no scores: {row['fault']}")
     if len(faults) > _NAMED:
         ctx.warn(f"{len(faults) - _NAMED} more images have no scores; `image_faults` in run.json names them all")
     return tuple(faulty)

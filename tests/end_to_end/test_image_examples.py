@@ -77,7 +77,8 @@ def test_recordings_are_labeled_by_the_door_of_images(examples: Path, tmp_path: 
     assert prepare(examples / "sounds" / "data") == 180
     (examples / "sounds" / "data" / "007.wav").write_bytes(b"RIFF")
     done = run(read_task(examples / "sounds" / "task.yaml"), out=tmp_path / "run")
-    assert noted(tmp_path / "run")["image_faults"] == {"007.wav": "no WAV file: it ends early"}
+    (fault,) = noted(tmp_path / "run")["image_faults"]
+    assert (fault["image"], fault["fault"]) == ("007.wav", "no WAV file: it ends early")
     table = noted(tmp_path / "run")["comparison"]
     assert list(table) == ["majority_vote", "label_model", "end_model"]
     assert min(line["accuracy"] for line in table.values()) > 0.9

@@ -102,6 +102,14 @@ def save_image(path: Path, pixels: np.ndarray, *, way: str | None) -> None:
     path.write_bytes(data)
 
 
+def noted_faults(run_directory: Path) -> dict[str, str]:
+    """Return {image: why} of the images without scores, each of them noted once."""
+    noted = json.loads((run_directory / "run.json").read_text())["image_faults"]
+    found = {row["image"]: row["fault"] for row in noted}
+    assert len(found) == len(noted)
+    return found
+
+
 @pytest.fixture
 def fruit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[int], dict[str, str]]]:
     """Make so many images, a table of their paths, programs and a task; returns {broken image: in which way}."""
@@ -144,7 +152,7 @@ def test_of_two_thousand_images_the_broken_ones_are_listed(
     assert len(broken) == 100
     (tmp_path / "task.yaml").write_text(TASK.replace("shards: {max_bytes: 8192}", "shards: {max_rows: 500}"))
     outcome = run(read_task(tmp_path / "task.yaml"), out=tmp_path / "run", until="label")
-    faults = json.loads((tmp_path / "run" / "run.json").read_text())["image_faults"]
+    faults = noted_faults(tmp_path / "run")
     assert set(faults) == set(broken)
     assert [name for name, way in broken.items() if BROKEN[way] not in faults[name]] == []
     told = [warning for warning in outcome.warnings if "no scores" in warning]
@@ -164,7 +172,7 @@ def test_changed_late_and_unreadable_images_are_noticed(fruit: Callable[[int], d
     broken = fruit(100)
     (tmp_path / "task.yaml").write_text(TASK.replace("shards: {max_bytes: 8192}", "shards: {max_rows: 50}"))
     run(read_task(tmp_path / "task.yaml"), out=tmp_path / "run", until="score")
-    assert set(json.loads((tmp_path / "run" / "run.json").read_text())["image_faults"]) == set(broken)
+    assert set(noted_faults(tmp_path / "run")) == set(broken)
     kept = {path.name for path in (tmp_path / "run" / "embeddings").iterdir()}
     whole = (tmp_path / "0001.png").read_bytes()
     for name in ("0000.png", "0020.png"):
@@ -181,7 +189,7 @@ def test_changed_late_and_unreadable_images_are_noticed(fruit: Callable[[int], d
     assert again.exit_code == 4
     assert again.reasons["score"] == "computed 1 of 2 shards embedded, 1 scored: the images changed"
     assert len(kept & {path.name for path in (tmp_path / "run" / "embeddings").iterdir()}) == 1
-    faults = json.loads((tmp_path / "run" / "run.json").read_text())["image_faults"]
+    faults = noted_faults(tmp_path / "run")
     assert set(faults) == set(broken) - {"0000.png", "0020.png"}
     same = run(read_task(tmp_path / "task.yaml"), out=tmp_path / "run", until="index")
     assert set(same.statuses.values()) == {"reused"}
@@ -199,7 +207,7 @@ def test_images_are_labeled_by_programs_over_concepts(fruit: Callable[[int], dic
     noted = json.loads((tmp_path / "run" / "run.json").read_text())
     report = json.loads((tmp_path / "run" / "report.json").read_text())
     assert report["rows"] == count
-    assert set(noted["image_faults"]) == set(broken)
+    assert set(noted_faults(tmp_path / "run")) == set(broken)
     labels = first.labels()
     assert set(labels[labels.reason == "uncovered"]["id"]) >= {f"fruit.parquet:{i}" for i in range(0, count, 20)}
     assert {program["name"] for program in report["programs"]} == {"a", "b", "c"}

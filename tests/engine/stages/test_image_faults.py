@@ -1,4 +1,4 @@
-"""Images without scores are named, and the files that the first of them stand in are handed on."""
+"""Images without scores are named, row by row, and the files that the first of them stand in are handed on."""
 
 from __future__ import annotations
 
@@ -28,14 +28,18 @@ def test_the_first_are_named_and_found(
     made = shelf()
     paths: list[Any] = []
     for number, count in enumerate(faults):
-        names = [f"{number}-{row}.jpg" for row in range(20)]
+        # Two rows an image: a name is no key.
+        names = [f"{number}-{row // 2}.jpg" for row in range(20)]
+        ids = [f"{number}:{row}" for row in range(20)]
         reasons = pa.array(["no such file" if row < count else None for row in range(20)], pa.string())
         paths.append(tmp_path / f"{number}.parquet")
-        pq.write_table(pa.table({"image": names, "fault": reasons}), paths[-1])
+        pq.write_table(pa.table({"id": ids, "image": names, "fault": reasons}), paths[-1])
     with ExitStack() as stack:
         run = stack.enter_context(RunDirectory(made.run))
         ctx = Context(task=made.task, run=run, address=None, watch=Silent(), stack=stack)
         assert tell_faults(ctx, paths) == tuple(paths[number] for number in files)
     assert sum(warning.endswith("has no scores: no such file") for warning in ctx.warnings) == named
     assert len(ctx.warnings) == named + (sum(faults) > 20)
-    assert len(json.loads((made.run / "run.json").read_text())["image_faults"]) == sum(faults)
+    noted = json.loads((made.run / "run.json").read_text())["image_faults"]
+    expected = [f"{number}:{row}" for number, count in enumerate(faults) for row in range(count)]
+    assert [row["id"] for row in noted] == expected
