@@ -32,6 +32,19 @@ def test_row_groups_are_no_larger_than_a_shard(tmp_path):
     assert [metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)] == [16_384, 16_384, 7_232]
 
 
+@pytest.mark.parametrize("kind", ["bytes", "structs"])
+def test_row_groups_of_images_are_bounded_in_bytes(tmp_path, kind):
+    """Encoded images of 0.6 MB make row groups of 20 MB, and thumbnails larger ones; whole and in their order."""
+    images = [bytes([number]) * 600_000 for number in range(160)]
+    column = images if kind == "bytes" else [{"bytes": image, "path": None} for image in images]
+    (path,) = to_parquet(pa.table({"image": column}), tmp_path)
+    metadata = pq.ParquetFile(path).metadata
+    assert [metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)] == [32] * 5
+    assert pq.read_table(path).column("image").to_pylist() == column
+    (path,) = to_parquet(pa.table({"image": [b"x" * 50] * 1000}), tmp_path)
+    assert pq.ParquetFile(path).metadata.num_row_groups == 1
+
+
 @pytest.mark.slow
 def test_hugging_face_datasets(tmp_path):
     """A split of a Hugging Face dataset comes in its order."""
