@@ -87,13 +87,13 @@ def no_room_named(path: Folder) -> Iterator[None]:
         raise InputError(f"{path}: cannot be written, {reason}; make room or choose another folder") from error
 
 
-def commit_table(path: Folder, table: pa.Table) -> None:
-    """Commit a table as Parquet.
+def commit_table(path: Folder, table: pa.Table, *, replace: bool = False) -> None:
+    """Commit a table as Parquet; `replace` as for `commit`.
 
     Raises:
         InputError: as `commit`.
     """
-    commit(path, lambda attempt: pq.write_table(table, attempt, compression="zstd"))
+    commit(path, lambda attempt: pq.write_table(table, attempt, compression="zstd"), replace=replace)
 
 
 def flush(path: Path) -> None:

@@ -10,7 +10,7 @@ import hashlib
 import json
 import sys
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -19,13 +19,14 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from operators.commit import commit_table
 from operators.corpus.images import FORMAT, ImageColumn, references
 from operators.corpus.plan import Shard
 from operators.corpus.read import read_shard
 from operators.featurizer import FeaturizerSpec, checked
-from operators.images import UnreadableRow, load
+from operators.fetch import UnreachableRow, in_rounds, load
+from operators.images import UnreadableRow
 from operators.storage import Folder, folder_of
+from operators.unreached import noted, write_reached
 
 _AHEAD = 512
 """Rows, of 150 kB each, that are prepared while others are embedded; more would only take memory."""
@@ -89,34 +90,48 @@ class Embedder:
         """d, of an embedding."""
         return self._featurizer.num_features
 
-    def table(self, shard: Shard) -> pa.Table:
+    def table(self, shard: Shard, *, only: Sequence[int] | None = None) -> pa.Table:
         """Embed a shard, in its order.
+
+        Args:
+            shard: whose rows they are.
+            only: rows to embed, from 0; None for all.
 
         Returns:
             id, image (its name), content (digest of its bytes, null where they cannot be had), embedding (list of d
-            float16, null where the row cannot be read), fault (why it cannot, else null).
+            float16, null where the row cannot be read), fault (why it cannot, else null); with a note of the rows that
+            could not be reached, see `operators.unreached`.
 
         Raises:
-            InputError: the shard cannot be read, or the featurizer gave no embeddings.
+            InputError: the shard cannot be read, the featurizer gave no embeddings, or a driver or credentials for
+                what its rows name are not there.
         """
         rows = list(rows_of(shard, column=self._column, id_column=self._id))
+        if only is not None:
+            rows = [rows[place] for place in only]
         embeddings = np.zeros((len(rows), self.num_features), np.float16)
-        contents: list[str | None] = []
-        faults: list[str | None] = []
+        contents: list[str | None] = [None] * len(rows)
+        faults: list[str | None] = [None] * len(rows)
+        unreached: list[int] = []
         size = getattr(self._featurizer, "batch_size", _CHUNK)
         places: list[int] = []
         batch: list[Any] = []
-        for place, (content, prepared, fault) in enumerate(self._in_order(rows)):
-            contents.append(content)
-            faults.append(fault)
-            if fault is None:
+        for place, prepared in in_rounds(self._in_order, rows):
+            if isinstance(prepared, UnreachableRow):
+                unreached.append(place)
+                faults[place] = str(prepared)
+                continue
+            contents[place], row, faults[place] = prepared
+            if faults[place] is None:
                 places.append(place)
-                batch.append(prepared)
+                batch.append(row)
             # Batches are full whatever is broken among the rows.
-            if batch and (len(batch) == size or place == len(rows) - 1):
+            if len(batch) == size:
                 embeddings[places] = self._embed(batch)
                 places, batch = [], []
-        return pa.table(
+        if batch:
+            embeddings[places] = self._embed(batch)
+        table = pa.table(
             {
                 "id": pa.array([row.id for row in rows]),
                 "image": pa.array([row.name for row in rows], pa.string()),
@@ -125,6 +140,7 @@ class Embedder:
                 "fault": pa.array(faults, pa.string()),
             }
         )
+        return noted(table, sorted(unreached))
 
     def close(self) -> None:
         """End the threads."""
@@ -134,9 +150,9 @@ class Embedder:
         given = self._featurizer.embed(batch)
         return checked(given, rows=len(batch), num_features=self.num_features, use=self._use)
 
-    def _in_order(self, rows: list[Row]) -> Iterator[_Prepared]:
+    def _in_order(self, rows: Sequence[Row]) -> Iterator[_Prepared | UnreachableRow]:
         """Prepare rows in threads, some ahead of the one that is given."""
-        under_way: deque[Future[_Prepared]] = deque()
+        under_way: deque[Future[_Prepared | UnreachableRow]] = deque()
         for row in rows:
             under_way.append(self._pool.submit(self._prepared, row))
             if len(under_way) > _AHEAD:
@@ -144,18 +160,23 @@ class Embedder:
         while under_way:
             yield under_way.popleft().result()
 
-    def _prepared(self, row: Row) -> _Prepared:
+    def _prepared(self, row: Row) -> _Prepared | UnreachableRow:
         content = None
         try:
             data = load(row.data, row.path, beside=row.beside)
             content = hashlib.sha256(data).hexdigest()[:32]
             return content, self._featurizer.prepare(data), None
+        except UnreachableRow as error:
+            return error
         except UnreadableRow as error:
             return content, None, str(error)
 
 
 class EmbedShard:
-    """Step: write `embeddings/<shard>-<digest>.parquet`, with the columns of `Embedder.table`."""
+    """Step: write `embeddings/<shard>-<digest>.parquet`, with the columns of `Embedder.table`.
+
+    Of a file that is there, the rows that could not be reached are tried again.
+    """
 
     def __init__(
         self,
@@ -175,11 +196,11 @@ class EmbedShard:
         """Embed shard `item`, a Shard as JSON; returns JSON {"rows", "faults"}.
 
         Raises:
-            InputError: the shard cannot be read, or the featurizer gave no embeddings.
+            InputError: as `Embedder.table`.
         """
         shard = Shard.from_json(item)
-        table = self._embedder.table(shard)
-        commit_table(embeddings_path(self._folder, shard.key, self._digest), table)
+        path = embeddings_path(self._folder, shard.key, self._digest)
+        table = write_reached(path, lambda rows: self._embedder.table(shard, only=rows))
         faults = table.num_rows - table.column("fault").null_count
         return json.dumps({"rows": table.num_rows, "faults": faults}).encode()
 

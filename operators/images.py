@@ -8,18 +8,12 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Sequence
-from pathlib import PurePosixPath
 from typing import Any
-
-import fsspec
 
 from operators.errors import OperatorError
 
 MAX_PIXELS = 89_478_485
 """Of an image. Pillow's own bound, above which it warns of a decompression bomb: a quarter of a gigabyte as RGB."""
-
-MAX_FILE_BYTES = 256 << 20
-"""Of an encoded image; more would be read for nothing, as no picture below `MAX_PIXELS` needs it."""
 
 MAX_RATIO = 100
 """Of the longer side to the shorter. Models bring the shorter side to some hundreds of pixels: with 448, the most that
@@ -34,35 +28,6 @@ _WIDE = ("I;16", "I;16B", "I;16L", "I;16N")
 
 class UnreadableRow(OperatorError):
     """One row cannot be turned into features; the reason is what the report says of it."""
-
-
-def load(data: bytes | None, path: str | None, *, beside: str) -> bytes:
-    """Return the encoded bytes of an image.
-
-    Args:
-        data: the bytes, where the corpus holds them.
-        path: else the file or URL with them; a relative one starts from the folder of `beside`.
-        beside: the file that names the path.
-
-    Raises:
-        UnreadableRow: there is neither, the file is missing, may not be read, is empty or too large.
-    """
-    if data is None:
-        if not path:
-            raise UnreadableRow("no image: neither bytes nor a path is given")
-        data = _fetched(place_of(path, beside=beside))
-    if not data:
-        raise UnreadableRow("the image has no bytes")
-    return data
-
-
-def place_of(path: str, *, beside: str) -> str:
-    """Return where an image is: a relative path starts from the folder of the file that names it."""
-    if "://" in path or path.startswith("/"):
-        return path
-    if "://" not in beside:
-        return str(PurePosixPath(beside).parent / path)
-    return f"{beside.rpartition('/')[0]}/{path}"
 
 
 def decode(data: bytes) -> Any:
@@ -137,17 +102,3 @@ def _rgb(image: Any) -> Any:
         ground = Image.new("RGBA", layers.size, "white")
         return Image.alpha_composite(ground, layers).convert("RGB")
     return image.convert("RGB")
-
-
-def _fetched(path: str) -> bytes:
-    try:
-        with fsspec.open(path, "rb") as file:
-            data: bytes = file.read(MAX_FILE_BYTES + 1)
-    except FileNotFoundError:
-        raise UnreadableRow("no such file") from None
-    except Exception as error:
-        # Drivers raise errors of their own libraries: no rights, no credentials, a server that says no.
-        raise UnreadableRow(f"cannot be opened ({type(error).__name__}: {str(error)[:160]})") from error
-    if len(data) > MAX_FILE_BYTES:
-        raise UnreadableRow(f"its file is larger than {MAX_FILE_BYTES >> 20} MB")
-    return data

@@ -6,7 +6,7 @@ The baseline that programs over scores are held against. The images are read aga
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 
@@ -18,7 +18,8 @@ from operators.commit import commit_table
 from operators.corpus.plan import Shard
 from operators.embed import Row, rows_of
 from operators.errors import InputError
-from operators.images import UnreadableRow, decode, load
+from operators.fetch import UnreachableRow, in_rounds, load
+from operators.images import UnreadableRow, decode
 from operators.sandbox.pool import Limits, Sandbox
 from operators.schema import ABSTAIN
 from operators.score import scored_path
@@ -39,11 +40,13 @@ class PixelNotes:
         faults: cells without a usable vote.
         messages: of the first fault.
         quarantined: why a program was stopped.
+        unreached: images that have scores and could not be reached this time.
     """
 
     faults: dict[str, int] = field(default_factory=dict)
     messages: dict[str, str] = field(default_factory=dict)
     quarantined: dict[str, str] = field(default_factory=dict)
+    unreached: int = 0
 
     def __add__(self, other: PixelNotes) -> PixelNotes:
         names = {*self.faults, *other.faults}
@@ -51,6 +54,7 @@ class PixelNotes:
             faults={name: self.faults.get(name, 0) + other.faults.get(name, 0) for name in sorted(names)},
             messages=other.messages | self.messages,
             quarantined=other.quarantined | self.quarantined,
+            unreached=self.unreached + other.unreached,
         )
 
 
@@ -58,7 +62,7 @@ class PixelShard:
     """Step: write `pixels/<shard>-<digest>.parquet`, in the order of the shard.
 
     A column int8 of votes for each program, by its name; rows of the train split and images that cannot be read have no
-    vote.
+    vote. A file that is there is written anew.
     """
 
     def __init__(
@@ -93,11 +97,12 @@ class PixelShard:
             SandboxError: the sandbox itself failed.
         """
         shard = Shard.from_json(item)
-        split = read_table(scored_path(self._folder, shard.key, self._scored), ["split"]).column("split").to_pylist()
+        scored = read_table(scored_path(self._folder, shard.key, self._scored), ["split", "fault"]).to_pylist()
         rows = list(rows_of(shard, column=self._column, id_column=self._id))
-        if len(rows) != len(split):
-            raise InputError(f"shard {shard.key}: {len(split)} rows were scored, {len(rows)} are there")
-        test = [place for place, name in enumerate(split) if name == "test"]
+        if len(rows) != len(scored):
+            raise InputError(f"shard {shard.key}: {len(scored)} rows were scored, {len(rows)} are there")
+        # The pass that embedded the images has told of those with a fault.
+        test = [place for place, row in enumerate(scored) if row["split"] == "test" and row["fault"] is None]
         votes = np.full((len(rows), len(self._names)), ABSTAIN, np.int8)
         notes = PixelNotes()
         chunk = max(1, _CHUNK_PIXELS // self._side**2)
@@ -108,7 +113,7 @@ class PixelShard:
             notes += said
         table = pa.table({name: pa.array(votes[:, j]) for j, name in enumerate(self._names)})
         table = table.replace_schema_metadata({_NOTES: json.dumps(asdict(notes))})
-        commit_table(pixels_path(self._folder, shard.key, self._digest), table)
+        commit_table(pixels_path(self._folder, shard.key, self._digest), table, replace=True)
         return b""
 
     def close(self) -> None:
@@ -117,10 +122,17 @@ class PixelShard:
         self._pool.shutdown()
 
     def _voted(self, rows: Sequence[Row], *, seed: int) -> tuple[npt.NDArray[np.int8], PixelNotes]:
-        outcome = self._sandbox.run(list(self._pool.map(self._pixels, rows)), seed=seed)
+        images: list[str | None] = [None] * len(rows)
+        unreached = 0
+        for place, image in in_rounds(self._in_order, rows):
+            if isinstance(image, UnreachableRow):
+                unreached += 1
+            else:
+                images[place] = image
+        outcome = self._sandbox.run(images, seed=seed)
         cells = np.count_nonzero(outcome.faults, axis=0).tolist()
         named = zip(self._names, cells, outcome.messages, outcome.quarantined, strict=True)
-        notes = PixelNotes()
+        notes = PixelNotes(unreached=unreached)
         for name, faults, message, quarantined in named:
             notes += PixelNotes(
                 faults={name: faults} if faults else {},
@@ -129,11 +141,16 @@ class PixelShard:
             )
         return outcome.votes, notes
 
-    def _pixels(self, row: Row) -> str | None:
+    def _in_order(self, rows: Sequence[Row]) -> Iterator[str | UnreachableRow | None]:
+        return self._pool.map(self._pixels, rows)
+
+    def _pixels(self, row: Row) -> str | UnreachableRow | None:
         try:
             return as_pixels(load(row.data, row.path, beside=row.beside), side=self._side)
+        except UnreachableRow as error:
+            return error
         except UnreadableRow:
-            # The pass that embedded the images has told of it.
+            # It could be read when it was embedded, and its file has changed since.
             return None
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 
 import numpy as np
 import pyarrow as pa
 
-from operators.commit import commit_table
 from operators.corpus.plan import Shard
 from operators.embed import Embedder
 from operators.end_model import FeatureModel
@@ -17,13 +17,15 @@ from operators.models import load_model
 from operators.predict import predictions_path
 from operators.schema import ABSTAIN
 from operators.storage import folder_of
+from operators.unreached import noted, unreached_rows, write_reached
 
 
 class PredictImages:
     """Step: write `predictions/<shard>-<digest>.parquet`, in the order of the shard.
 
     Columns: id, image (its name), probabilities (list of k floats, null where the image cannot be read), label (int8,
-    the most probable class, ABSTAIN where it cannot), fault (why it cannot, else null).
+    the most probable class, ABSTAIN where it cannot), fault (why it cannot, else null). Of a file that is there, the
+    rows that could not be reached are tried again.
     """
 
     def __init__(
@@ -50,10 +52,19 @@ class PredictImages:
         """Predict shard `item`, a Shard as JSON; returns JSON {"rows"}.
 
         Raises:
-            InputError: the shard cannot be read, or the featurizer gave no embeddings.
+            InputError: as `Embedder.table`.
         """
         shard = Shard.from_json(item)
-        table = self._embedder.table(shard)
+        path = predictions_path(self._folder, shard.key, self._digest)
+        table = write_reached(path, lambda rows: self._predicted(shard, rows))
+        return json.dumps({"rows": table.num_rows}).encode()
+
+    def close(self) -> None:
+        """End the threads."""
+        self._embedder.close()
+
+    def _predicted(self, shard: Shard, rows: Sequence[int] | None) -> pa.Table:
+        table = self._embedder.table(shard, only=rows)
         good = table.column("fault").is_null().to_numpy()
         kept = table.column("embedding").combine_chunks().drop_null().flatten().to_numpy(zero_copy_only=False)
         found = self._model.predict_embeddings(kept.reshape(int(good.sum()), -1))
@@ -69,12 +80,7 @@ class PredictImages:
             "label": pa.array(labels),
             "fault": table.column("fault"),
         }
-        commit_table(predictions_path(self._folder, shard.key, self._digest), pa.table(columns))
-        return json.dumps({"rows": table.num_rows}).encode()
-
-    def close(self) -> None:
-        """End the threads."""
-        self._embedder.close()
+        return noted(pa.table(columns), unreached_rows(table.schema))
 
 
 def check_width(model: FeatureModel, num_features: int, featurizer: FeaturizerSpec) -> None:

@@ -25,6 +25,7 @@ from operators.errors import InputError
 from operators.featurizer import FeaturizerSpec, scores_of
 from operators.rows import SplitRule, on_test_side
 from operators.storage import Folder, folder_of, read_table
+from operators.unreached import reached_key, unreached_rows
 
 _DECIMALS = 5
 
@@ -48,7 +49,7 @@ class Texts:
 
 
 class ScoreShard:
-    """Step: write `scored/<shard>-<digest>.parquet`, in the order of the shard.
+    """Step: write `scored/<shard>-<digest>.parquet`, in the order of the shard, by its `reached_key`.
 
     Columns: id, image (its name), scores (a JSON list in the order of the descriptions, null where the row cannot be
     read), embedding (float16 as base64, null likewise), split (train or test), fault, a column int8 for each baseline,
@@ -100,7 +101,8 @@ class ScoreShard:
         others = self._others(shard, table)
         columns["split"] = pa.array(np.where(on_test_side(others, shard, self._split), "test", "train").tolist())
         columns |= {new: others.column(old) for new, old in self._copied.items()}
-        commit_table(scored_path(self._folder, shard.key, self._digest), pa.table(columns))
+        key = reached_key(shard.key, unreached_rows(table.schema))
+        commit_table(scored_path(self._folder, key, self._digest), pa.table(columns))
         faults = [[row["image"], row["fault"]] for row in table.select(["image", "fault"]).to_pylist() if row["fault"]]
         return json.dumps({"rows": table.num_rows, "faults": faults}).encode()
 

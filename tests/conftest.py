@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import csv
 import os
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
@@ -126,3 +129,62 @@ def write_encoder(folder: Path, words: Sequence[str], *, seed: int = 0, spread: 
 def make_encoder() -> Callable[..., Path]:
     """Give `write_encoder`, since a test module cannot import its conftest."""
     return write_encoder
+
+
+@dataclass(slots=True)
+class Web:
+    """A web server on this machine.
+
+    Attributes:
+        url: of its root.
+        answers: {path: what it answers in turn, the last for good}: bytes, an HTTP status, or "cut off". It is the same
+            answer to a request for the head and for the body.
+        asked: paths of the requests for a body.
+    """
+
+    url: str
+    answers: dict[str, list[bytes | int | str]] = field(default_factory=dict)
+    asked: list[str] = field(default_factory=list)
+
+
+@pytest.fixture
+def web() -> Iterator[Web]:
+    """Serve what a test says; asked for by fsspec, whose driver for the web is optional."""
+    pytest.importorskip("aiohttp", reason="fsspec's driver for the web is not installed")
+    lock = threading.Lock()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_HEAD(self) -> None:
+            self._answer(served.answers.get(self.path, [404])[0], body=False)
+
+        def do_GET(self) -> None:
+            with lock:
+                served.asked.append(self.path)
+                answers = served.answers.get(self.path, [404])
+                answer = answers.pop(0) if len(answers) > 1 else answers[0]
+            self._answer(answer, body=True)
+
+        def _answer(self, answer: bytes | int | str, *, body: bool) -> None:
+            if isinstance(answer, int):
+                self.send_response(answer)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+                return
+            data = b"whole" if isinstance(answer, str) else answer
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(data)))
+            self.end_headers()
+            if body:
+                self.wfile.write(data[:2] if isinstance(answer, str) else data)
+
+        def log_message(self, *_args: object) -> None:
+            """Say nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    served = Web(url=f"http://127.0.0.1:{server.server_port}")
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    yield served
+    server.shutdown()
+    thread.join()
+    server.server_close()

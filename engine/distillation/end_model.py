@@ -13,7 +13,8 @@ import numpy.typing as npt
 from operators.corpus.records import Fields, as_record
 from operators.end_model import FeatureModel, as_kept, fields_of
 from operators.featurizer import RowFeaturizer
-from operators.images import UnreadableRow, load
+from operators.fetch import load
+from operators.images import UnreadableRow
 from operators.models import TextModel, load_model
 from operators.predict_images import check_width
 from operators.schema import Floats
@@ -63,7 +64,8 @@ class EndModel:
             TypeError: a row is not what the model reads; the message says what to give.
             InputError: a record lacks a column, or a value of it is neither text, number, truth value nor date.
             UnreadableRow: an image cannot be read; the message names it.
-            InputError: what embeds images cannot be made.
+            UnreachableRow: it could not be reached this time.
+            InputError: what embeds images cannot be made, or what fetches them is not there.
         """
         if self._of_images is None:
             return self._model.predict_proba(self._texts(rows))
@@ -100,7 +102,7 @@ class EndModel:
             return self._featurizer.prepare(data)
         except UnreadableRow as error:
             name = str(row) if isinstance(row, str | Path) else f"image {number}"
-            raise UnreadableRow(f"{name}: {error}") from None
+            raise type(error)(f"{name}: {error}") from None
 
     def to_onnx(self, path: str | Path) -> None:
         """Write the model as an ONNX graph to calibrated probabilities, checked with ONNX Runtime.

@@ -133,16 +133,17 @@ class Context:
         )
         return 1, largest
 
-    def reuse(self, inputs: Inputs, *, complete: bool = True) -> StageRecord | None:
+    def reuse(self, inputs: Inputs, *, complete: bool = True, lacking: str = "") -> StageRecord | None:
         """Return the record of a stage if it stands for these inputs, and say so; else forget it and return None.
 
         Args:
             inputs: all that its result follows from.
             complete: whether its files are all there.
+            lacking: what they lack where not; that some are gone, unless told.
         """
         stage, record = inputs.stage, self.run.record(inputs.stage)
         if record is None or record.digest != inputs.digest or not complete:
-            self._causes[stage] = self._why(inputs, record)
+            self._causes[stage] = self._why(inputs, record, lacking or "files of it are gone")
             self.run.begin(stage, self._causes[stage])
             return None
         if record.inputs is None:
@@ -178,7 +179,7 @@ class Context:
         self.watch.end(stage, "computed", seconds, rows, reason=reason)
         return record
 
-    def _why(self, inputs: Inputs, record: StageRecord | None) -> list[str]:
+    def _why(self, inputs: Inputs, record: StageRecord | None, lacking: str) -> list[str]:
         """Say why a stage is computed; nothing where it never was before."""
         stage = inputs.stage
         if record is None:
@@ -187,7 +188,7 @@ class Context:
                 self._resumed.add(stage)
             return begun or []
         if record.digest == inputs.digest:
-            return ["files of it are gone"]
+            return [lacking]
         return changes(record.inputs, inputs, reasons_of=lambda name: self._causes.get(name, ()))
 
     def _reason(self, stage: str, scope: str) -> str:

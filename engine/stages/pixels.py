@@ -23,6 +23,8 @@ from operators.storage import Folder, folder_of, map_files, names_in
 
 _NAMED = 5
 
+_AGAIN = "images that could not be reached are tried again"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PixelVotes:
@@ -70,8 +72,11 @@ def pixel_votes(ctx: Context) -> PixelVotes | None:
     parts = {path: folder_of(path).name.removesuffix(".parquet").split("-") for path in task.data.source}
     paths = {path: pixels_path(ctx.run.shards, key, name) for path, (key, _) in parts.items()}
     present = names_in(ctx.run.shards / "pixels")
-    missing = [path for path in task.data.source if paths[path].name not in present]
-    record = ctx.reuse(inputs, complete=not missing)
+    there = [path for path in task.data.source if paths[path].name in present]
+    noted = dict(zip(there, map_files(read_notes, [paths[path] for path in there]), strict=True))
+    again = [path for path in there if noted[path].unreached]
+    missing = [path for path in task.data.source if path not in noted] + again
+    record = ctx.reuse(inputs, complete=not missing, lacking=_AGAIN if again else "")
     if record is None:
         args = {
             "folder": str(ctx.run.shards),
@@ -117,6 +122,11 @@ def _programs(ctx: Context, folder: Path) -> list[Program]:
 
 def _usable(ctx: Context, programs: list[Program], notes: PixelNotes) -> tuple[str, ...]:
     """Leave out what was stopped on any shard, as for the programs that label; what fails on some rows is told."""
+    if notes.unreached:
+        ctx.warn(
+            f"{notes.unreached} images have scores and could not be reached for the programs on pixels, which have no "
+            "votes there; run again to have them tried again"
+        )
     for name, why in notes.quarantined.items():
         ctx.warn(f"pixel program {name} is quarantined and its votes are not used: {why}")
     for name, cells in list(notes.faults.items())[:_NAMED]:

@@ -26,6 +26,7 @@ from operators.models import model_files
 from operators.predict import PredictShard, predictions_path
 from operators.predict_images import PredictImages
 from operators.storage import names_in, read_table
+from operators.unreached import unreached_among
 
 _PATIENCE_S = 300.0
 """Without a shard for so long, something is stuck."""
@@ -54,7 +55,7 @@ def predict_files(
     column, featurizer, features = _reads(model, text=text, image=image)
     columns = columns_of(column)
     shards = _planned(data, columns, id_column, of_images=featurizer is not None, of_files=image is None)
-    made_by = [] if featurizer is None else [featurizer.identity()]
+    made_by = [] if featurizer is None else [featurizer.identity(), 2]
     if features.kind == "encoder" and features.encoder is not None:
         # A folder elsewhere, and no part of the model's.
         made_by.append(encoder_identity(features.encoder))
@@ -68,7 +69,10 @@ def predict_files(
         run.note(model=str(model.resolve()), data=list(data))
         paths = [predictions_path(run.shards, shard.key, name) for shard in shards]
         present = names_in(run.shards / "predictions")
-        missing = [shard for shard, path in zip(shards, paths, strict=True) if path.name not in present]
+        again = unreached_among(paths) if featurizer is not None else [()] * len(paths)
+        missing = [
+            shard for shard, path, rows in zip(shards, paths, again, strict=True) if path.name not in present or rows
+        ]
         if missing:
             args: dict[str, Any] = {
                 "model": for_workers(run, model, digest=model_digest, names=model_files(model)),

@@ -34,18 +34,21 @@ from operators.featurizer import FeaturizerSpec
 from operators.rows import SplitRule
 from operators.score import RangeShard, ScoreShard, Texts, scored_path
 from operators.storage import Folder, names_in, read_table
+from operators.unreached import reached_keys
 
 SHARD_BYTES = 64 << 20
 """Of a shard of encoded images, unless the task says otherwise: some hundreds of photographs."""
 
 _COPIED = ("gold", "group", "nuisance")
 """Columns that are carried along for who reads them after the labels are made."""
+
 SHARD_ROWS = 2048
 """Likewise; of small images, some minutes of a core, which is what a kill costs, and work for more than one actor."""
 
-
 SLOWEST_ROW_S = 5.0
 """An image through a large model on one core."""
+
+_AGAIN = "images that could not be reached are tried again"
 
 
 def score(ctx: Context) -> LabelingTask:
@@ -75,7 +78,7 @@ def score(ctx: Context) -> LabelingTask:
         fraction=task.data.test_fraction if task.data.source else 0.0,
     )
     copied = {name: old for name in _COPIED if (old := getattr(task.columns, name)) is not None}
-    embeddings = digest_of("embeddings", 1, spec.identity(), column, task.columns.id)
+    embeddings = digest_of("embeddings", 2, spec.identity(), column, task.columns.id)
     how = [texts.concepts, texts.normalisation, texts.baselines]
     split = [rule.column, rule.train_values, rule.test_values, rule.fraction]
     asked = digest_of("scored", 1, embeddings, how, split, copied)
@@ -91,35 +94,40 @@ def score(ctx: Context) -> LabelingTask:
         ),
     )
 
-    def places(name: str) -> list[Folder]:
-        return [scored_path(folder, key, name) for key in keys]
+    embedded = [embeddings_path(folder, key, embeddings) for key in keys]
+
+    def places(name: str, reached: list[str]) -> list[Folder]:
+        return [scored_path(folder, key, name) for key in reached]
 
     known = ctx.run.record("score")
     scored = "" if known is None else known.result.get("scored", "")
-    if ctx.reuse(inputs, complete=bool(scored) and not _lacking(shards, places(scored))) is None:
-        embedded = [embeddings_path(folder, key, embeddings) for key in keys]
-        unembedded = _lacking(shards, embedded)
+    reached = reached_keys(keys, embedded)
+    again = [shard for shard, key in zip(shards, reached, strict=True) if key != shard.key]
+    complete = bool(scored) and not again and not _lacking(shards, places(scored, reached))
+    if ctx.reuse(inputs, complete=complete, lacking=_AGAIN if again else "") is None:
+        unembedded = _lacking(shards, embedded) + again
         args = {"folder": str(folder), "featurizer": spec}
         ids = {"id_column": task.columns.id}
         if unembedded:
             threads = num_threads(ctx.session(), len(unembedded))
             how_embedded = {"column": column, "digest": embeddings, "threads": threads}
             _stream(ctx, unembedded, EmbedShard, args | ids | how_embedded)
+            reached = reached_keys(keys, embedded)
         if texts.normalisation == "min_max":
             texts = replace(texts, ranges=_ranges(ctx, shards, args | {"embeddings": embeddings}, texts))
         scored = digest_of("ranged", 1, asked, texts.ranges) if texts.ranges else asked
-        unscored = _lacking(shards, places(scored))
+        unscored = _lacking(shards, places(scored, reached))
         more = {"embeddings": embeddings, "texts": texts, "split": rule, "copied": copied, "digest": scored}
         _stream(ctx, unscored, ScoreShard, args | ids | more)
         keep_only(folder / "embeddings", embedded)
-        keep_only(folder / "scored", places(scored))
+        keep_only(folder / "scored", places(scored, reached))
         ctx.run.note(embedding_width=_width(embedded))
         scope = f"{len(unembedded)} of {len(shards)} shards embedded, {len(unscored)} scored"
         rows = sum(s.num_rows for s in unscored)
         ctx.finish(inputs, since=start, rows=rows, result={"scored": scored}, scope=scope)
-    paths = places(scored)
+    paths = places(scored, reached)
     faulty = tell_faults(ctx, paths)
-    by_key = dict(zip(keys, shards, strict=True))
+    by_key = {key: replace(shard, key=key) for key, shard in zip(reached, shards, strict=True)}
     ctx.images = ImageSource(shards=by_key, column=column, id_column=task.columns.id, faulty=faulty)
     data = DataSpec(
         source=tuple(str(path) for path in paths),

@@ -22,7 +22,8 @@ from operators.corpus.pieces import Piece
 from operators.corpus.plan import Shard
 from operators.corpus.read import read_shard
 from operators.errors import InputError
-from operators.images import MAX_PIXELS, RASTER, UnreadableRow, decode, load
+from operators.fetch import load
+from operators.images import MAX_PIXELS, RASTER, UnreadableRow, decode
 from operators.storage import Folder
 
 SIDE = 96
@@ -136,7 +137,7 @@ def _made(where: _Where | str) -> tuple[Thumbnail, bytes | None]:
     path, beside = where[1:]
     try:
         data = load(where[0], path, beside=beside)
-    except UnreadableRow as error:
+    except (UnreadableRow, InputError) as error:
         return Thumbnail(why=_short(error)), None
     try:
         return Thumbnail(url=_url(decode(data))), None

@@ -20,7 +20,7 @@ from operators.corpus.opening import close_last
 from operators.corpus.pieces import Piece
 from operators.corpus.plan import Shard
 from operators.corpus.read import read_shard
-from operators.images import place_of
+from operators.fetch import place_of
 
 _THREADS = 8
 """On a network file system each answer takes a round trip."""

@@ -5,15 +5,18 @@ from __future__ import annotations
 import json
 import sys
 
+import fsspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from operators import fetch
 from operators.corpus.plan import plan_shards
 from operators.embed import EmbedShard, embeddings_path
 from operators.errors import InputError
 from operators.featurizer import FeaturizerSpec
+from operators.unreached import unreached_in
 
 SOURCE = '''
 import numpy as np
@@ -92,6 +95,76 @@ def test_tables_hold_bytes_or_paths(tmp_path, spec):
         assert all(reason in fault for reason, fault in zip(reasons[name], faults, strict=True))
         contents.add(rows.column("content")[0].as_py())
     assert len(contents) == 1
+
+
+@pytest.fixture
+def listed(tmp_path, monkeypatch):
+    """Plan one shard of a table of paths or URLs, without waits before they are tried again."""
+    monkeypatch.setattr(fetch, "WAITS_S", (0.0, 0.01))
+
+    def plan(*paths):
+        pq.write_table(pa.table({"image": list(paths)}), tmp_path / "t.parquet")
+        (shard,) = plan_shards([str(tmp_path / "t.parquet")], max_rows=99, max_bytes=1 << 20, columns=["image"])
+        return shard
+
+    return plan
+
+
+def test_a_server_that_is_busy_is_asked_again_in_the_run(tmp_path, spec, listed, web):
+    """What fails once or twice is there the next time; only what fails each time is a fault."""
+    names = [f"/{i}.png" for i in range(5)]
+    web.answers = {"/0.png": [b"xy"], "/1.png": [503, b"x"], "/2.png": [500, "cut off", b"xyz"], "/3.png": [503]}
+    shard = listed(*(web.url + name for name in names))
+    (told,), table = embedded([shard], tmp_path / "run", spec())
+    assert told == {"rows": 5, "faults": 2}
+    assert table.column("embedding").to_pylist() == [[2, 120], [1, 120], [3, 120], None, None]
+    assert "could not be reached" in table.column("fault")[3].as_py()
+    assert table.column("fault")[4].as_py() == "no such file"
+    assert web.asked.count("/4.png") < web.asked.count("/3.png")
+
+
+def test_the_next_run_tries_what_could_not_be_reached_alone(tmp_path, spec, listed, web):
+    """Rows that were reached are not fetched again, faults for good neither; the file is mended, in its order."""
+    web.answers = {"/0.png": [b"x"], "/1.png": [503], "/2.png": [503], "/3.png": [b"bad"]}
+    shard = listed(*(f"{web.url}/{i}.png" for i in range(4)))
+    path = embeddings_path(tmp_path / "run", shard.key, "d")
+    _, before = embedded([shard], tmp_path / "run", spec())
+    assert unreached_in(path) == (1, 2)
+    stamp = path.stat().st_mtime_ns
+    _, same = embedded([shard], tmp_path / "run", spec())
+    assert same.equals(before)
+    assert path.stat().st_mtime_ns == stamp
+    web.answers |= {"/0.png": [b"other"], "/1.png": [503], "/2.png": [b"xyz"]}
+    web.asked.clear()
+    (told,), table = embedded([shard], tmp_path / "run", spec())
+    assert told == {"rows": 4, "faults": 2}
+    assert set(web.asked) == {"/1.png", "/2.png"}
+    assert table.column("embedding").to_pylist() == [[1, 120], None, [3, 120], None]
+    assert table.column("fault").to_pylist()[3] == "it is bad"
+    assert unreached_in(path) == (1,)
+    web.answers["/1.png"] = [404]
+    _, table = embedded([shard], tmp_path / "run", spec())
+    assert table.column("fault")[1].as_py() == "no such file"
+    assert unreached_in(path) == ()
+
+
+def test_images_in_an_object_store(tmp_path, spec, listed):
+    """Paths of other file systems are read; what is missing there is a fault for good."""
+    fsspec.filesystem("memory").pipe("/bucket/a.png", b"xyz")
+    shard = listed("memory://bucket/a.png", "memory://bucket/gone.png")
+    _, table = embedded([shard], tmp_path / "run", spec())
+    assert table.column("embedding").to_pylist() == [[3, 120], None]
+    assert table.column("fault").to_pylist() == [None, "no such file"]
+    assert unreached_in(embeddings_path(tmp_path / "run", shard.key, "d")) == ()
+
+
+def test_a_missing_driver_ends_the_run(tmp_path, spec, listed):
+    """No row is to blame for it, and no file says so."""
+    fsspec.register_implementation("absent", "no_such_driver.FileSystem", errtxt="Install absentfs", clobber=True)
+    (tmp_path / "a.png").write_bytes(b"x")
+    with pytest.raises(InputError, match="absent:// is not installed"):
+        embedded([listed("a.png", "absent://bucket/a.png")], tmp_path / "run", spec())
+    assert not (tmp_path / "run" / "embeddings").exists()
 
 
 def test_embeddings_of_another_width_are_refused(tmp_path, spec):

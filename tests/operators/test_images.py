@@ -10,7 +10,7 @@ import zlib
 import numpy as np
 import pytest
 
-from operators.images import MAX_PIXELS, MAX_RATIO, UnreadableRow, decode, load, shape
+from operators.images import MAX_PIXELS, MAX_RATIO, UnreadableRow, decode, shape
 
 Image = pytest.importorskip("PIL.Image", reason="Pillow is not installed")
 
@@ -135,28 +135,3 @@ def test_a_step_that_fails_is_a_fault_of_the_row():
 def test_bounds_are_pillows():
     """The bound is the one above which Pillow itself speaks of a bomb."""
     assert MAX_PIXELS == Image.MAX_IMAGE_PIXELS
-
-
-def test_bytes_and_paths_are_found(tmp_path):
-    """Bytes are used as they are; a relative path starts at the file that names it."""
-    (tmp_path / "a.png").write_bytes(b"1")
-    table = str(tmp_path / "rows.csv")
-    assert load(b"2", "a.png", beside=table) == b"2"
-    assert load(None, "a.png", beside=table) == b"1"
-    assert load(None, str(tmp_path / "a.png"), beside="/elsewhere/rows.csv") == b"1"
-    assert load(None, (tmp_path / "a.png").as_uri(), beside=table) == b"1"
-
-
-@pytest.mark.parametrize(
-    ("data", "path", "reason"),
-    [
-        (None, "none.png", "no such file"),
-        (None, None, "neither"),
-        (b"", None, "no bytes"),
-        (None, ".", "cannot be opened"),
-    ],
-)
-def test_what_is_not_there_says_so(tmp_path, data, path, reason):
-    """A missing file and an empty value are faults of the row."""
-    with pytest.raises(UnreadableRow, match=reason):
-        load(data, path, beside=str(tmp_path / "rows.csv"))

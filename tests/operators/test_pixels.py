@@ -6,12 +6,14 @@ import io
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from operators import fetch
 from operators.corpus.plan import plan_shards
 from operators.errors import InputError
 from operators.images import UnreadableRow
@@ -47,14 +49,18 @@ def test_rows_from_top_to_bottom() -> None:
 def step(tmp_path: Path) -> Callable[..., tuple[np.ndarray, PixelNotes]]:
     """Run programs over four images: green, red, none, green; the last is of the train split."""
 
-    def run(split: list[str], **sources: str) -> tuple[np.ndarray, PixelNotes]:
+    def run(
+        split: list[str], *, images: list[Any] | None = None, faults: list[str | None] | None = None, **sources: str
+    ) -> tuple[np.ndarray, PixelNotes]:
         green, red = encoded([(0, 200, 0)]), encoded([(200, 0, 0)])
         table = tmp_path / "t.parquet"
-        pq.write_table(pa.table({"image": [green, red, b"hello", green]}), table)
+        pq.write_table(pa.table({"image": images or [green, red, b"hello", green]}), table)
         (shard,) = plan_shards([str(table)], max_rows=10, max_bytes=1 << 20, columns=["image"])
         scored = Path(scored_path(tmp_path, shard.key, "s"))
-        scored.parent.mkdir()
-        pq.write_table(pa.table({"split": split}), scored)
+        scored.parent.mkdir(exist_ok=True)
+        pq.write_table(
+            pa.table({"split": split, "fault": pa.array(faults or [None] * len(split), pa.string())}), scored
+        )
         made = PixelShard(
             folder=str(tmp_path),
             column="image",
@@ -94,6 +100,23 @@ def test_faults_are_told(step: Callable[..., tuple[np.ndarray, PixelNotes]]) -> 
     assert "TypeError" in notes.messages["raises"]
 
 
+def test_what_cannot_be_reached_is_counted_and_tried_again(
+    step: Callable[..., tuple[np.ndarray, PixelNotes]], web: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has no vote this time, and the file is written anew the next time; what has no scores is not looked for."""
+    monkeypatch.setattr(fetch, "WAITS_S", (0.0, 0.0))
+    green = encoded([(0, 200, 0)])
+    web.answers = {"/0.png": [503], "/1.png": [503, green], "/2.png": [503]}
+    urls = [f"{web.url}/{i}.png" for i in range(3)]
+    faults = [None, None, "could not be reached"]
+    for expected, unreached in (([-1, 1, -1], 1), ([1, 1, -1], 0)):
+        votes, notes = step(["test"] * 3, images=urls, faults=faults, green=GREEN)
+        assert votes[:, 0].tolist() == expected
+        assert notes == PixelNotes(unreached=unreached)
+        web.answers["/0.png"] = [green]
+    assert "/2.png" not in web.asked
+
+
 def test_a_shard_that_changed_is_refused(step: Callable[..., tuple[np.ndarray, PixelNotes]]) -> None:
     """Votes would stand beside other rows."""
     with pytest.raises(InputError, match="3 rows were scored, 4 are there"):
@@ -102,8 +125,8 @@ def test_a_shard_that_changed_is_refused(step: Callable[..., tuple[np.ndarray, P
 
 def test_notes_add_up() -> None:
     """Counts are added, and what was said first is kept."""
-    first = PixelNotes(faults={"a": 1}, messages={"a": "x"}, quarantined={})
-    second = PixelNotes(faults={"a": 2, "b": 1}, messages={"a": "y", "b": "z"}, quarantined={"b": "why"})
+    first = PixelNotes(faults={"a": 1}, messages={"a": "x"}, unreached=1)
+    second = PixelNotes(faults={"a": 2, "b": 1}, messages={"a": "y", "b": "z"}, quarantined={"b": "why"}, unreached=2)
     assert first + second == PixelNotes(
-        faults={"a": 3, "b": 1}, messages={"a": "x", "b": "z"}, quarantined={"b": "why"}
+        faults={"a": 3, "b": 1}, messages={"a": "x", "b": "z"}, quarantined={"b": "why"}, unreached=3
     )

@@ -7,6 +7,7 @@ import sys
 from base64 import b64encode
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -14,6 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from engine.distillation.end_model import EndModel
+from operators import fetch
 from operators.corpus.plan import plan_shards
 from operators.end_model import EMBEDDED_BY, LinearModel
 from operators.errors import InputError
@@ -22,6 +24,7 @@ from operators.featurizer import FeaturizerSpec
 from operators.images import UnreadableRow
 from operators.predict import predictions_path
 from operators.predict_images import PredictImages
+from operators.unreached import unreached_in
 
 SOURCE = """
 import numpy as np
@@ -103,6 +106,30 @@ def test_files_are_predicted_as_their_embeddings_are(folder: Path, of_images: bo
         assert table.column("probabilities")[place].as_py() == (None if bad else expected[place].tolist())
         assert table.column("label")[place].as_py() == (-1 if bad else expected[place].argmax())
         assert table.column("fault")[place].as_py() == ("it is bad" if bad else None)
+
+
+def test_what_could_not_be_reached_is_predicted_by_the_next_run(
+    folder: Path, web: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The others keep what they have and are not fetched again."""
+    model = save_model(folder)
+    monkeypatch.setattr(fetch, "WAITS_S", (0.0, 0.0))
+    web.answers = {f"/{name}": [data] for name, data in IMAGES.items()} | {"/a.png": [503], "/d.png": [503]}
+    (folder / "list.csv").write_text("path\n" + "".join(f"{web.url}/{name}\n" for name in IMAGES))
+    before = predicted(folder, folder / "list.csv", column="path", of_images=False)
+    assert [label == -1 for label in before.column("label").to_pylist()] == [True, True, False, True]
+    (path,) = (folder / "predictions").iterdir()
+    assert unreached_in(path) == (0, 3)
+    web.answers |= {f"/{name}": [IMAGES[name]] for name in ("a.png", "d.png")}
+    web.asked.clear()
+    after = predicted(folder, folder / "list.csv", column="path", of_images=False)
+    assert set(web.asked) == {"/a.png", "/d.png"}
+    expected = model.predict_proba([as_text(data) for data in IMAGES.values()]).astype(np.float32)
+    for place in (0, 2, 3):
+        assert after.column("probabilities")[place].as_py() == expected[place].tolist()
+        assert after.column("label")[place].as_py() == expected[place].argmax()
+    assert after.column("fault").to_pylist() == [None, "it is bad", None, None]
+    assert unreached_in(path) == ()
 
 
 def test_a_user_predicts_paths_and_bytes(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

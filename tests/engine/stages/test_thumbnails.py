@@ -6,6 +6,7 @@ import io
 from base64 import b64decode
 from pathlib import Path
 
+import fsspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -70,6 +71,12 @@ def test_a_source_that_is_gone_is_a_reason(tmp_path: Path) -> None:
     (gone,) = copies(images, places)
     assert gone.url is None
     assert "t.parquet" in str(gone.why)
+    # Of a driver that the nodes have and the machine that writes the report lacks.
+    pq.write_table(pa.table({"image": ["absent://bucket/a.png"]}), tmp_path / "u.parquet")
+    fsspec.register_implementation("absent", "no_such_driver.FileSystem", clobber=True)
+    (gone,) = copies(*source(tmp_path / "u.parquet"))
+    assert gone.url is None
+    assert "not installed" in str(gone.why)
 
 
 @pytest.mark.parametrize("kind", ["bytes", "paths", "structs"])
