@@ -40,7 +40,7 @@ class WavSignal:
                 samples = np.frombuffer(file.readframes(file.getnframes()), "<i2")
                 samples = samples.reshape(-1, file.getnchannels()).mean(axis=1)
         except (wave.Error, EOFError, ValueError) as error:
-            raise UnreadableRow(f"no WAV file: {error or 'it ends early'}") from error
+            raise UnreadableRow(f"no WAV file: {str(error) or 'it ends early'}") from error
         if not len(samples):
             raise UnreadableRow("the recording is empty")
         return samples.astype(np.float32) / 32768
