@@ -6,11 +6,11 @@ the definitions of the report. The ceiling is the same model trained on the gold
 five seeds draws other held-out rows and, where a corpus has no split of its own, other test rows. Gold scores the end
 and decides nothing.
 
-    python benchmarks/distillation.py [--tasks a,b] [--seeds N] [--encoder DIR --rows N] [--cache DIR] [--json FILE]
+    python benchmarks/distillation.py [--tasks a,b] [--seeds N] [--kinds a,b --encoder DIR --rows N] [--json FILE]
 
-A corpus that is not named keeps its place in --json, as long as the settings are the same.
+What is not named keeps its place in --json, as long as the settings are the same.
 
---encoder adds a second kind of features, on at most --rows training rows and as many test rows of a corpus.
+The kind `encoder` is that of --encoder, on at most --rows training rows and as many test rows of a corpus.
 """
 
 from __future__ import annotations
@@ -51,7 +51,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tasks", default=",".join(SOURCES))
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--encoder", help="folder of a transformers encoder")
+    parser.add_argument("--kinds", default="hashed_ngrams", help="of features: hashed_ngrams, encoder or both")
+    parser.add_argument("--encoder", help="folder of a transformers encoder, for that kind")
     parser.add_argument("--rows", type=int, default=2000, help="training rows for the encoder, and test rows, at most")
     parser.add_argument("--set", default="{}", help="keys of `end_model`, as JSON")
     parser.add_argument("--programs", type=Path, default=SHARED / "programs")
@@ -61,9 +62,11 @@ def main() -> None:
     options = parser.parse_args()
     logging.disable(logging.WARNING)
     settings = json.loads(options.set)
-    kinds = {"hashed_ngrams": EndModelSpec(**settings)}
-    if options.encoder:
-        kinds["encoder"] = EndModelSpec(features="encoder", encoder=options.encoder, **settings)
+    made: dict[str, dict[str, Any]] = {
+        "hashed_ngrams": {},
+        "encoder": {"features": "encoder", "encoder": options.encoder},
+    }
+    kinds = {kind: EndModelSpec(**made[kind], **settings) for kind in options.kinds.split(",")}
     known = json.loads(options.json.read_text()) if options.json.is_file() else {}
     runs: dict[str, list[dict[str, Any]]] = known.get("runs", {}) if known.get("settings") == settings else {}
     for name in options.tasks.split(","):
