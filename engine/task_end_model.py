@@ -28,7 +28,7 @@ class EndModelSpec(TaskModel):
         self_training: whether rows without a vote are learned from in a second pass, where the model is sure of them
             and held-out rows do not suffer; for the linear head.
         hidden_units: of `mlp`.
-        max_tokens: where `fine_tune` cuts a text.
+        max_tokens: where `fine_tune` cuts a text; 256 unless given, or fewer where the encoder takes no more.
         learning_rate: of `mlp` and `fine_tune`; .003 and .00005 unless given.
         batch_size: rows a step of `mlp` and `fine_tune`, of all workers together; 64 and 32 unless given.
         accumulate: parts that the rows of a step are computed in, where a device lacks the memory for all at once.
@@ -52,7 +52,7 @@ class EndModelSpec(TaskModel):
     balance_classes: bool = False
     self_training: bool = False
     hidden_units: Annotated[int, Field(ge=1, le=4096)] = 64
-    max_tokens: Annotated[int, Field(ge=8, le=8192)] = 256
+    max_tokens: Annotated[int, Field(ge=8, le=8192)] | None = None
     learning_rate: Annotated[float, Field(gt=0, le=1)] | None = None
     batch_size: Annotated[int, Field(ge=1)] | None = None
     accumulate: Annotated[int, Field(ge=1)] = 1

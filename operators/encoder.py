@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,8 @@ import numpy.typing as npt
 import torch
 
 from operators.errors import InputError
+from operators.fine_tuned import has_bfloat16
+from operators.tokens import positions_of
 from operators.torchvision_ops import ensure_torchvision
 
 _BATCH = 32
@@ -35,16 +38,17 @@ class Encoder:
 
         try:
             self._tokenizer: Any = AutoTokenizer.from_pretrained(name)
-            self._model: Any = AutoModel.from_pretrained(name).eval()
+            # A checkpoint in half precision too: on a CPU it would be slow, and its mean over tokens rounded.
+            self._model: Any = AutoModel.from_pretrained(name, dtype=torch.float32).eval()
         except (OSError, ValueError) as error:
             raise InputError(
                 f"encoder {name!r} cannot be loaded; name a folder with a transformers model and its tokenizer, "
                 f"or a model of the hub: {error}"
             ) from error
-        self._device = "cuda" if torch.cuda.is_available() else "cpu"
+        self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self._model.to(self._device)
-        limit = getattr(self._model.config, "max_position_embeddings", None) or _MAX_TOKENS
-        self._max_tokens = min(_MAX_TOKENS, limit)
+        self._half = has_bfloat16(self._device)
+        self._max_tokens = min(_MAX_TOKENS, positions_of(self._model) or _MAX_TOKENS)
         self.num_features = int(self._model.config.hidden_size)
 
     def encode(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
@@ -62,7 +66,8 @@ class Encoder:
             texts, padding=True, truncation=True, max_length=self._max_tokens, return_tensors="pt"
         ).to(self._device)
         with torch.inference_mode():
-            hidden = self._model(**tokens).last_hidden_state
-            mask = tokens["attention_mask"].unsqueeze(-1).to(hidden.dtype)
-            mean = (hidden * mask).sum(1) / mask.sum(1).clamp(min=1)
-        return np.asarray(mean.float().cpu().numpy())
+            with torch.autocast(self._device.type, dtype=torch.bfloat16) if self._half else nullcontext():
+                hidden = self._model(**tokens).last_hidden_state
+            mask = tokens["attention_mask"].unsqueeze(-1).float()
+            mean = (hidden.float() * mask).sum(1) / mask.sum(1).clamp(min=1)
+        return np.asarray(mean.cpu().numpy())

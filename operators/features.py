@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from base64 import b64decode
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -81,6 +81,7 @@ class Featurizer:
 
     Attributes:
         num_features: d.
+        spec: as told, but for `max_tokens` where the encoder takes fewer.
 
     Example:
         >>> Featurizer(FeatureSpec(num_features_log2=10)).transform(["good film", None]).shape
@@ -93,6 +94,7 @@ class Featurizer:
         Raises:
             InputError: the encoder cannot be loaded.
         """
+        self.spec = spec
         self._transform: Callable[[Sequence[str]], Sparse]
         self._are_tokens = spec.max_tokens is not None
         if spec.encoder is not None and spec.max_tokens is not None:
@@ -100,6 +102,7 @@ class Featurizer:
 
             tokens = Tokens(spec.encoder, max_tokens=spec.max_tokens)
             self.num_features = tokens.num_features
+            self.spec = replace(spec, max_tokens=tokens.max_tokens)
             self._transform = tokens.transform
         elif spec.encoder is not None:
             # Imported here: torch and transformers take seconds, and n-grams need neither.

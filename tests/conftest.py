@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -92,36 +93,50 @@ def project(tmp_path: Path) -> Callable[..., Path]:
     return make
 
 
-def write_encoder(folder: Path, words: Sequence[str], *, seed: int = 0, spread: float = 0.02) -> Path:
-    """Write a BERT of two small layers with random weights of this standard deviation and a vocabulary of words."""
+def write_encoder(
+    folder: Path, words: Sequence[str], *, seed: int = 0, spread: float = 0.02, kind: str = "Bert", **options: Any
+) -> Path:
+    """Write an encoder of two small layers with random weights and a vocabulary of words.
+
+    Args:
+        folder: for its files.
+        words: that it knows.
+        seed: of the weights.
+        spread: their standard deviation.
+        kind: of model, as in the names of transformers' classes.
+        options: of its config.
+    """
     from operators.torchvision_ops import ensure_torchvision
 
     ensure_torchvision()
     import torch
+    import transformers
     from tokenizers import Tokenizer
     from tokenizers.models import WordLevel
     from tokenizers.pre_tokenizers import Whitespace
     from tokenizers.processors import BertProcessing
-    from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
     known = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *words]
     torch.manual_seed(seed)
-    config = BertConfig(
-        vocab_size=len(known),
-        hidden_size=16,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        intermediate_size=32,
-        max_position_embeddings=64,
-        initializer_range=spread,
-    )
-    BertModel(config).save_pretrained(folder)
+    given: dict[str, Any] = {
+        "vocab_size": len(known),
+        "hidden_size": 16,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "intermediate_size": 32,
+        "max_position_embeddings": 64,
+        "pad_token_id": 0,
+        "initializer_range": spread,
+    }
+    config = getattr(transformers, f"{kind}Config")(**given | options)
+    getattr(transformers, f"{kind}Model")(config).save_pretrained(folder)
     # Transformers 5 ignores `vocab_file`, and every word would be the unknown one.
     vocabulary = {word: place for place, word in enumerate(known)}
     tokenizer = Tokenizer(WordLevel(vocabulary, unk_token="[UNK]"))
     tokenizer.pre_tokenizer = Whitespace()
     tokenizer.post_processor = BertProcessing(("[SEP]", vocabulary["[SEP]"]), ("[CLS]", vocabulary["[CLS]"]))
-    PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token="[PAD]", unk_token="[UNK]").save_pretrained(folder)
+    whole = transformers.PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token="[PAD]", unk_token="[UNK]")
+    whole.save_pretrained(folder)
     return folder
 
 

@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 import scipy.sparse as sp
 
 from engine.distillation.losses import Loss
+from engine.errors import ConfigError
 from engine.task_end_model import EndModelSpec
 from operators.features import FeatureSpec, Sparse
 from operators.schema import Floats
@@ -71,6 +72,9 @@ def joined(first: Rows, second: Rows) -> Rows:
     )
 
 
+_MAX_TOKENS = 256
+"""Attention grows with the square of the length, and the first 200 words say what a text is about."""
+
 _LONGEST_TRIED = 5
 """Characters in a row that are tried where the task leaves it open."""
 
@@ -91,7 +95,7 @@ def feature_spec(
     if spec.features == "columns":
         return FeatureSpec(kind="columns", num_features_log2=spec.num_features_log2, columns=tuple(columns))
     if spec.head == "fine_tune":
-        return FeatureSpec(kind="tokens", encoder=spec.encoder, max_tokens=spec.max_tokens)
+        return FeatureSpec(kind="tokens", encoder=spec.encoder, max_tokens=spec.max_tokens or _MAX_TOKENS)
     longest = spec.max_char_ngram
     if longest == "auto":
         longest = _LONGEST_TRIED if characters and spec.tries_characters else 0
@@ -102,6 +106,26 @@ def feature_spec(
         max_ngram=spec.max_ngram,
         max_char_ngram=longest,
     )
+
+
+def check_max_tokens(spec: EndModelSpec) -> None:
+    """Refuse a task that cuts texts behind what its encoder takes.
+
+    Raises:
+        ConfigError: it does.
+        InputError: the encoder cannot be loaded.
+    """
+    if spec.head != "fine_tune" or spec.encoder is None or spec.max_tokens is None:
+        return
+    # Imported here: transformers takes seconds.
+    from operators.tokens import most_tokens
+
+    most = most_tokens(spec.encoder)
+    if most is not None and spec.max_tokens > most:
+        raise ConfigError(
+            f"`end_model.max_tokens` is {spec.max_tokens}, and encoder {spec.encoder!r} takes {most} at most: set "
+            f"it to {most} or less, leave it out, or name an encoder that takes longer texts"
+        )
 
 
 def read_rows(files: Sequence[Folder], *, num_features: int, num_classes: int) -> tuple[Rows, Rows, Sparse]:

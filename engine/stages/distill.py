@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.distillation.origin import Origin
-from engine.distillation.rows import feature_spec
+from engine.distillation.rows import check_max_tokens, feature_spec
 from engine.stages.characters import tried
 from engine.stages.context import Context
 from engine.stages.corpus import Corpus
@@ -68,7 +68,7 @@ def distill(ctx: Context, corpus: Corpus, labels: str, *, origin: Origin) -> Dis
     spec = task.end_model
     width = ctx.run.noted("embedding_width") if task.modality == "image" else None
     settings = feature_spec(spec, embedding_width=width, columns=tuple(task.columns.fields))
-    features = digest_of("features", 3, labels, text_key(task), settings.to_json(), spec.self_training)
+    features = digest_of("features", 4, labels, text_key(task), settings.to_json(), spec.self_training)
     encoder = None if settings.encoder is None else encoder_identity(settings.encoder)
     embeddings = None if encoder is None or settings.kind != "encoder" else embeddings_digest(task, encoder)
     facts: dict[str, Any] = {"task": task.name, "instruction": task.instruction}
@@ -110,6 +110,7 @@ def distill(ctx: Context, corpus: Corpus, labels: str, *, origin: Origin) -> Dis
     digest = inputs.digest
     record = ctx.reuse(inputs, complete=all((model / name).is_file() for name in MODEL_FILES))
     if record is None:
+        check_max_tokens(spec)
         # The card is one of a model that nobody has judged yet.
         ctx.run.note(card=None)
         args: dict[str, Any] = {
@@ -130,7 +131,7 @@ def distill(ctx: Context, corpus: Corpus, labels: str, *, origin: Origin) -> Dis
             trial = tried(ctx, corpus, features=settings, args=args, slowest_item_s=slowest_s)
             told["characters"] = str(trial)
             settings = feature_spec(spec, characters=trial.help)
-            features = digest_of("features", 3, labels, text_key(task), settings.to_json(), spec.self_training)
+            features = digest_of("features", 4, labels, text_key(task), settings.to_json(), spec.self_training)
         args |= {"features": settings, "digest": features}
         num_features = None
         if embeddings is not None:

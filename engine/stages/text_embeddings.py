@@ -18,7 +18,7 @@ from operators.storage import names_in
 
 def embeddings_digest(task: LabelingTask, identity: str) -> str:
     """Return the digest in the names of the embeddings of a task's texts by the encoder of this identity."""
-    return digest_of("text embeddings", 1, identity, text_key(task))
+    return digest_of("text embeddings", 2, identity, text_key(task))
 
 
 def embed_texts(ctx: Context, shards: Sequence[Shard], *, stage: str, digest: str) -> None:

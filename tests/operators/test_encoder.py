@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from operators.encoder import Encoder
 from operators.errors import InputError
 from operators.features import FeatureSpec, Featurizer
 
@@ -30,6 +32,25 @@ def test_padding_and_order_do_not_matter(tmp_path: Path, make_encoder: Callable[
     assert not np.allclose(together[0], together[1], atol=1e-2)
     good, bad = featurizer.transform(["good", "bad"]).toarray()
     assert not np.allclose(good, bad, atol=1e-2), "words are told apart, not all unknown"
+
+
+@pytest.mark.parametrize("precision", ["float16", "bfloat16"])
+def test_half_a_checkpoint_is_computed_in_whole_precision(
+    tmp_path: Path, make_encoder: Callable[..., Path], precision: str
+) -> None:
+    """On a CPU an encoder that is kept in half precision embeds as its float32 copy does."""
+    import torch
+    from transformers import AutoModel
+
+    kept = make_encoder(tmp_path / "kept", WORDS)
+    copy = shutil.copytree(kept, tmp_path / "copy")
+    model = AutoModel.from_pretrained(kept).to(getattr(torch, precision))
+    model.save_pretrained(kept)
+    model.float().save_pretrained(copy)
+    assert AutoModel.from_pretrained(kept).dtype == getattr(torch, precision)
+    texts = ["good film film", "bad", "film good bad bad"]
+    one, two = (Encoder(str(folder)).encode(texts) for folder in (kept, copy))
+    assert np.allclose(one, two, atol=1e-6)
 
 
 def test_a_missing_encoder_is_named(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from cluster.session import connect
 from engine.distillation.checkpoints import Checkpoints
 from engine.distillation.end_model import EndModel
 from engine.distillation.groups import Alone
@@ -21,7 +22,7 @@ from engine.distillation.job import Job
 from engine.distillation.loop import Progress
 from engine.distillation.network_spec import WEIGHT_DECAY, NetworkJob, NetworkSpec, NetworkTrained
 from engine.distillation.outcome import Distillation
-from engine.distillation.rows import read_rows
+from engine.distillation.rows import check_max_tokens, feature_spec, read_rows
 from engine.distillation.train import distill
 from engine.errors import ConfigError
 from engine.task_end_model import EndModelSpec
@@ -34,13 +35,14 @@ pytestmark = pytest.mark.slow
 
 WORDS = {0: ("awful", "boring"), 1: ("great", "lovely")}
 OTHER = ("the", "film", "was", "plot")
+KNOWN = (*WORDS[0], *WORDS[1], *OTHER)
 TEXTS = ["great lovely film the plot was", "awful boring plot the", "lovely", "boring was the film"]
 
 
 @pytest.fixture(scope="module")
 def encoder(tmp_path_factory: pytest.TempPathFactory, make_encoder: Callable[..., Path]) -> Path:
     """Write a small BERT; from weights of some size, or it needs many steps to find any."""
-    return make_encoder(tmp_path_factory.mktemp("encoder"), [*WORDS[0], *WORDS[1], *OTHER], spread=0.2)
+    return make_encoder(tmp_path_factory.mktemp("encoder"), KNOWN, spread=0.2)
 
 
 def token_files(encoder: Path, folder: Path, *, num_rows: int = 320) -> list[Path]:
@@ -186,6 +188,42 @@ def test_tokens_of_texts_pass_through_shards_in_order(encoder: Path, tmp_path: P
     assert found == [row for i, row in enumerate(stored) if i % 4]
     assert heldout.num_rows == 2
     assert all(row[0] == 2 and row[-1] == 3 for row in found)
+
+
+@pytest.mark.parametrize(("kind", "positions"), [("Bert", 20), ("Roberta", 21)])
+def test_a_text_is_cut_where_the_encoder_ends(
+    tmp_path: Path, make_encoder: Callable[..., Path], kind: str, positions: int
+) -> None:
+    """The default is brought to what an encoder takes, of which RoBERTa counts some for itself; more is refused."""
+    encoder = str(make_encoder(tmp_path / "encoder", KNOWN, kind=kind, max_position_embeddings=positions))
+    told: dict[str, Any] = {"head": "fine_tune", "features": "encoder", "encoder": encoder}
+    check_max_tokens(EndModelSpec(**told, max_tokens=20))
+    with pytest.raises(ConfigError, match="`end_model.max_tokens` is 21, .* takes 20 at most: set it to 20"):
+        check_max_tokens(EndModelSpec(**told, max_tokens=21))
+    check_max_tokens(EndModelSpec(**told))
+    featurizer = Featurizer(feature_spec(EndModelSpec(**told)))
+    tokens = featurizer.transform(["film " * 100])
+    assert (tokens.nnz, featurizer.spec.max_tokens) == (20, 20)
+    assert np.isfinite(TokenClassifier(encoder, class_names=["bad", "good"]).scores(tokens)).all()
+
+
+@pytest.mark.ray
+def test_parts_of_a_step_on_two_workers_add_up_to_it(tmp_path: Path, make_encoder: Callable[..., Path]) -> None:
+    """Where nothing is dropped, a step in two parts of each worker is the step at once, up to rounding."""
+    encoder = make_encoder(
+        tmp_path / "encoder", KNOWN, spread=0.2, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0
+    )
+    files = token_files(encoder, tmp_path)
+    found = []
+    with connect(num_cpus=2):
+        for accumulate in (1, 2):
+            out = tmp_path / str(accumulate)
+            done = tuned(encoder, files, out, epochs=3, num_workers=2, accumulate=accumulate)
+            assert (done.trainer, done.num_workers, done.num_rows) == ("ray", 2, 320)
+            found.append(EndModel.load(out).predict_proba(TEXTS))
+    assert found[0].argmax(axis=1).tolist() == [1, 0, 1, 0]
+    assert not np.array_equal(found[0], found[1]), "the parts were not computed apart"
+    assert np.allclose(found[0], found[1], atol=1e-4)
 
 
 def test_a_missing_encoder_is_named() -> None:
