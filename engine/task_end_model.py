@@ -35,8 +35,9 @@ class EndModelSpec(TaskModel):
         epochs: passes over the rows at most, for each regularization; 40 unless given, and 4 for `fine_tune`.
         regularization: L2 weights to choose from, on held-out soft labels, relative to the mean loss of a row; of
             `linear` and `mlp`.
-        trainer: `auto` trains in this process when the features fit there, and with Ray Train otherwise.
-        num_workers: of Ray Train; above 1, `auto` means Ray Train.
+        trainer: `auto` trains in this process when the features fit there, and with Ray Train otherwise, or where an
+            encoder is fine-tuned and the cluster has a GPU but this process none.
+        num_workers: of Ray Train, at most; above 1, `auto` means Ray Train.
     """
 
     head: Literal["linear", "mlp", "fine_tune"] = "linear"

@@ -22,7 +22,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.fs
 
-from cluster.session import connect
+from cluster.session import Session, connect
 from engine.distillation.checkpoints import SCRATCH, digest_of_job
 from engine.distillation.groups import TorchGroup
 from engine.distillation.heads import do
@@ -37,17 +37,21 @@ logger = logging.getLogger(__name__)
 _STATE, _RESULT = "progress.pickle", "trained.pickle"
 _MAX_FAILURES = 2
 
+_MAX_STARTS = 5
+"""Attempts to place the workers, a minute each unless RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S says otherwise."""
+
 
 def train_on_ray(job: Job, *, num_workers: int, folder: Folder) -> Trained:
     """Train with a TorchTrainer on the cluster that this process is connected to, or on this machine.
 
     Args:
         job: what to train.
-        num_workers: at most; never more than files.
+        num_workers: at most; never more than files, and no more than `workers_with_room`.
         folder: that all nodes reach; a folder of checkpoints is made in it and deleted at the end.
 
     Raises:
-        EngineError: the training failed more than twice; the message holds the reason.
+        EngineError: the training failed more than twice, or its workers found no room in five minutes; the message
+            holds the reason.
     """
     import ray.train
     from ray.train.torch import TorchTrainer
@@ -61,16 +65,19 @@ def train_on_ray(job: Job, *, num_workers: int, folder: Folder) -> Trained:
             _delete(folder / name)
     try:
         with connect(), _own_interrupts(), warnings.catch_warnings():
+            scaling = _scaling(job, workers)
             # Ray 2.60 warns of fields of its own when it makes the first context of Ray Data in a process.
             warnings.filterwarnings("ignore", category=DeprecationWarning, module=r"ray\.data\.context")
             trainer = TorchTrainer(
                 _work,
                 train_loop_config={"job": job},
-                scaling_config=_scaling(job, workers),
+                scaling_config=scaling,
                 run_config=ray.train.RunConfig(
                     name="distill",
                     **_storage(scratch),
-                    failure_config=ray.train.FailureConfig(max_failures=_MAX_FAILURES),
+                    failure_config=ray.train.FailureConfig(
+                        max_failures=_MAX_FAILURES, controller_failure_limit=_MAX_STARTS - 1
+                    ),
                     checkpoint_config=ray.train.CheckpointConfig(num_to_keep=2),
                 ),
             )
@@ -80,6 +87,14 @@ def train_on_ray(job: Job, *, num_workers: int, folder: Folder) -> Trained:
         with result.checkpoint.as_directory() as copy:
             trained = pickle.loads((Path(copy) / _RESULT).read_bytes())  # noqa: S301 - written by our own worker
     except ray.train.TrainingFailedError as error:
+        if _had_no_room(error):
+            # What is kept stays: the next run goes on from there.
+            raise EngineError(
+                f"Ray Train could not start {workers} worker(s) in {_MAX_STARTS} attempts: what they need (a CPU each"
+                f"{', and an accelerator' if scaling.use_gpu else ''}) was taken by other work, or a node was lost. "
+                "Wait until the cluster is free, lower `end_model.num_workers`, or set `end_model.trainer: process`, "
+                f"and run again: {error}"
+            ) from error
         _delete(scratch)
         raise EngineError(f"training on Ray failed more than {_MAX_FAILURES} times: {error}") from error
     # Not where this process is interrupted or killed: the next run goes on from there.
@@ -89,13 +104,41 @@ def train_on_ray(job: Job, *, num_workers: int, folder: Folder) -> Trained:
     return trained
 
 
+def workers_with_room(job: Job, wanted: int, session: Session) -> tuple[int, str]:
+    """Say how many workers a cluster has room for.
+
+    Args:
+        job: what they would train.
+        wanted: at most.
+        session: the cluster.
+
+    Returns:
+        their number, and why it is not what is wanted; "" where it is.
+    """
+    most, what = session.num_cpus, "CPUs"
+    if _is_for_gpus(job) and 0 < session.num_gpus < most:
+        # A few workers that have a GPU each are faster than many without.
+        most, what = session.num_gpus, "GPUs"
+    if wanted <= most:
+        return wanted, ""
+    return most, f"{most} of {wanted} workers, since the cluster has {most} {what}"
+
+
+def _is_for_gpus(job: Job) -> bool:
+    return isinstance(job, NetworkJob) and job.network.encoder is not None
+
+
+def _had_no_room(error: Exception) -> bool:
+    # WorkerGroupStartupTimeoutError and WorkerGroupStartupFailedError, which Ray has in no public module.
+    return type(getattr(error, "controller_failure", None)).__name__.startswith("WorkerGroupStartup")
+
+
 def _scaling(job: Job, workers: int) -> Any:
     """Give every worker an accelerator where an encoder is fine-tuned and there are enough of them."""
     import ray
     import ray.train
 
-    tuned = isinstance(job, NetworkJob) and job.network.encoder is not None
-    use_gpu = tuned and ray.cluster_resources().get("GPU", 0) >= workers
+    use_gpu = _is_for_gpus(job) and ray.cluster_resources().get("GPU", 0) >= workers
     return ray.train.ScalingConfig(num_workers=workers, use_gpu=use_gpu, resources_per_worker={"CPU": 1})
 
 

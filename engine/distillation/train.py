@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from cluster.session import connect
 from engine.distillation import safety
 from engine.distillation.artifact import commit
 from engine.distillation.checkpoints import Checkpoints
@@ -21,7 +22,7 @@ from engine.distillation.losses import Loss
 from engine.distillation.network_spec import NetworkJob, NetworkSpec, NetworkTrained
 from engine.distillation.origin import Origin
 from engine.distillation.outcome import Distillation
-from engine.distillation.ray_trainer import train_on_ray
+from engine.distillation.ray_trainer import train_on_ray, workers_with_room
 from engine.distillation.rows import feature_bytes, feature_spec, num_covered
 from engine.errors import EngineError
 from engine.task_end_model import EndModelSpec
@@ -76,7 +77,9 @@ def distill(
         )
     features = features or feature_spec(spec)
     if num_features is None:
-        num_features = Featurizer(features).num_features
+        featurizer = Featurizer(features)
+        features, num_features = featurizer.spec, featurizer.num_features
+        del featurizer  # An encoder in it takes memory that training needs.
     trainer, workers, reason = choose_trainer(feature_files, spec)
     logger.info("distill: %d rows, trainer %s: %s", total, trainer, reason)
     job = Job(
@@ -93,10 +96,15 @@ def distill(
         job = NetworkJob.of(job, NetworkSpec.of(spec, seed=seed), class_names=class_names)
     out = Path(out)
     if trainer == "ray":
-        trained = train_on_ray(job, num_workers=workers, folder=shared or out.resolve().parent)
+        with connect() as session:
+            workers, fewer = workers_with_room(job, workers, session)
+            if fewer:
+                reason = f"{reason}; {fewer}"
+                logger.info("distill: %s", fewer)
+            trained = train_on_ray(job, num_workers=workers, folder=shared or out.resolve().parent)
     else:
         # The linear head is done before it would pay to write down where it stands.
-        kept = Checkpoints(job, out.parent) if spec.head == "fine_tune" else None
+        kept = Checkpoints(job, out.parent) if spec.head != "linear" else None
         found = None if kept is None else kept.load()
         save = (lambda _: None) if kept is None else kept.save
         trained = do(job, job.files, group=Alone(), progress=found, on_round=save)
@@ -141,19 +149,40 @@ def loss_of(spec: EndModelSpec) -> Loss:
 
 
 def choose_trainer(feature_files: Sequence[Folder], spec: EndModelSpec) -> tuple[str, int, str]:
-    """Return the trainer, the number of its workers and the reason."""
+    """Return the trainer, the number of its workers and the reason.
+
+    For an encoder it counts whether the Ray that this process is connected to, if to any, has GPUs.
+    """
     size = feature_bytes(feature_files)
     about = f"{size / 2**20:.0f} MiB of features"
-    needed = max(spec.num_workers, math.ceil(size / PROCESS_BYTES))
+    workers = min(max(spec.num_workers, math.ceil(size / PROCESS_BYTES)), len(feature_files))
     if spec.trainer == "process":
         return "process", 1, f"the task file says so ({about})"
     if spec.trainer == "ray":
-        return "ray", min(needed, len(feature_files)), f"the task file says so ({about})"
+        return "ray", workers, f"the task file says so ({about})"
     if spec.num_workers > 1:
-        return "ray", min(needed, len(feature_files)), f"num_workers is {spec.num_workers} ({about})"
+        return "ray", workers, f"num_workers is {spec.num_workers} ({about})"
     if size > PROCESS_BYTES:
-        return "ray", min(needed, len(feature_files)), f"{about}, more than {PROCESS_BYTES >> 20} MiB"
-    return "process", 1, f"{about} fit in this process, and starting workers would take longer than training"
+        return "ray", workers, f"{about}, more than {PROCESS_BYTES >> 20} MiB"
+    if spec.head != "fine_tune":
+        return "process", 1, f"{about} fit in this process, and the task file asks for no workers"
+    if _has_gpu():
+        return "process", 1, f"{about} fit in this process, which has a GPU"
+    if _cluster_has_gpu():
+        return "ray", workers, f"the cluster has a GPU to fine-tune on, and this process has none ({about})"
+    return "process", 1, f"{about} fit in this process, and neither it nor a cluster that it is connected to has a GPU"
+
+
+def _has_gpu() -> bool:
+    import torch
+
+    return torch.cuda.is_available()
+
+
+def _cluster_has_gpu() -> bool:
+    import ray
+
+    return bool(ray.is_initialized() and ray.cluster_resources().get("GPU", 0) > 0)
 
 
 def _learned_heldout(trained: Trained) -> bool:

@@ -154,7 +154,8 @@ def distill(ctx: Context, corpus: Corpus, labels: str, *, origin: Origin) -> Dis
         from engine.distillation.train import choose_trainer
         from engine.distillation.train import distill as train
 
-        if choose_trainer(paths, spec)[0] == "ray":
+        # Where an encoder is fine-tuned depends on the GPUs of the cluster.
+        if (spec.head, spec.trainer) == ("fine_tune", "auto") or choose_trainer(paths, spec)[0] == "ray":
             ctx.session()
         done = train(
             paths,

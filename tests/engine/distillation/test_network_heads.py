@@ -12,9 +12,11 @@ import pytest
 import torch
 from safetensors.numpy import load_file
 
+from engine.distillation.checkpoints import Checkpoints
 from engine.distillation.choice import Choice
 from engine.distillation.end_model import EndModel
 from engine.distillation.groups import Alone
+from engine.distillation.loop import Progress
 from engine.distillation.losses import Loss
 from engine.distillation.minibatch import Trainer
 from engine.distillation.network_spec import NetworkProgress, NetworkSpec
@@ -77,6 +79,39 @@ def test_the_seed_settles_the_weights(feature_files: Files, tmp_path: Path) -> N
     one, two, other = ((tmp_path / n / "model.safetensors").read_bytes() for n in ("one", "two", "other"))
     assert one == two
     assert one != other
+
+
+def test_a_killed_training_goes_on_and_ends_the_same(
+    feature_files: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Cut off after two of three regularizations, it takes the third alone and gives the same bytes."""
+
+    class KilledError(Exception):
+        pass
+
+    files, path = feature_files(), (1e-2, 1e-3, 1e-4)
+    _distill(files, tmp_path / "whole" / "model", regularization=path)
+    save, train_round, rounds = Checkpoints.save, Trainer._round, []
+
+    def save_and_die(self: Checkpoints, progress: Progress) -> None:
+        save(self, progress)
+        if progress.rounds == 2:
+            raise KilledError
+
+    def counted(self: Trainer, number: int, *args: Any) -> None:
+        rounds.append(number)
+        train_round(self, number, *args)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Checkpoints, "save", save_and_die)
+        with pytest.raises(KilledError):
+            _distill(files, tmp_path / "cut" / "model", regularization=path)
+    monkeypatch.setattr(Trainer, "_round", counted)
+    _distill(files, tmp_path / "cut" / "model", regularization=path)
+    assert rounds == [2]
+    whole, cut = ((tmp_path / name / "model" / "model.safetensors").read_bytes() for name in ("whole", "cut"))
+    assert whole == cut
+    assert [found.name for found in (tmp_path / "cut").iterdir()] == ["model"], "the checkpoint was left behind"
 
 
 def test_parts_of_a_step_add_up_to_it(feature_files: Files, tmp_path: Path) -> None:

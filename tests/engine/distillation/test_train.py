@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+import ray
+import torch
 from safetensors.numpy import load_file
 
 from engine.distillation.end_model import EndModel
@@ -182,3 +184,25 @@ def test_which_trainer(feature_files: Files, options: dict[str, Any], trainer: s
     found = choose_trainer(feature_files(), EndModelSpec(**options))
     assert found[:2] == (trainer, workers)
     assert found[2]
+
+
+@pytest.mark.parametrize(
+    ("own", "others", "trainer", "reason"),
+    [
+        (True, True, "process", "in this process, which has a GPU"),
+        (False, True, "ray", "the cluster has a GPU to fine-tune on, and this process has none"),
+        (False, False, "process", "neither it nor a cluster"),
+    ],
+)
+def test_an_encoder_is_tuned_where_a_gpu_is(
+    feature_files: Files, monkeypatch: pytest.MonkeyPatch, own: bool, others: bool, trainer: str, reason: str
+) -> None:
+    """Little data for an encoder goes to the cluster where it alone has a GPU; the reason is the true one."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: own)
+    monkeypatch.setattr(ray, "is_initialized", lambda: True)
+    monkeypatch.setattr(ray, "cluster_resources", lambda: {"CPU": 8.0} | ({"GPU": 1.0} if others else {}))
+    spec = EndModelSpec(head="fine_tune", features="encoder", encoder="folder")
+    found = choose_trainer(feature_files(), spec)
+    assert found[:2] == (trainer, 1)
+    assert reason in found[2]
+    assert choose_trainer(feature_files(), EndModelSpec(head="mlp"))[0] == "process"
