@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -25,53 +26,61 @@ def planted(num_rows: int, *, seed: int, share: float = 0.5) -> tuple[list[str],
     return texts, classes
 
 
+def write_features(
+    folder: Path,
+    *,
+    num_rows: int = 400,
+    num_files: int = 3,
+    noise: float = 0.2,
+    share: float = 0.5,
+    heldout: float = 0.2,
+    uncovered: int = 0,
+) -> list[Path]:
+    """Write feature files with soft labels that are wrong for a share `noise` of the rows."""
+    texts, classes = planted(num_rows, seed=0, share=share)
+    rng = np.random.default_rng(1)
+    told = np.where(rng.random(num_rows) < noise, 1 - classes, classes)
+    soft = np.where(told[:, None] == np.arange(2), 0.8, 0.2)
+    folds = np.where(rng.random(num_rows) < heldout, 0, 1 + np.arange(num_rows) % 9)
+    features = Featurizer(SPEC).transform(texts)
+    files = []
+    for i, part in enumerate(np.array_split(np.arange(num_rows), num_files)):
+        block = features[part]
+        bounds = zip(block.indptr, block.indptr[1:], strict=False)
+        spans = [slice(a, b) for a, b in bounds]
+        table = pa.table(
+            {
+                "indices": pa.array([block.indices[s] for s in spans], pa.list_(pa.int32())),
+                "values": pa.array([block.data[s] for s in spans], pa.list_(pa.float32())),
+                "soft_label": pa.array(soft[part].tolist(), pa.list_(pa.float32())),
+                "fold": pa.array(folds[part], pa.uint8()),
+            }
+        )
+        files.append(folder / f"{i}.parquet")
+        pq.write_table(table, files[-1])
+    if uncovered:
+        block = Featurizer(SPEC).transform(planted(uncovered, seed=2, share=share)[0])
+        spans = [slice(a, b) for a, b in zip(block.indptr, block.indptr[1:], strict=False)]
+        table = pa.table(
+            {
+                "indices": pa.array([block.indices[s] for s in spans], pa.list_(pa.int32())),
+                "values": pa.array([block.data[s] for s in spans], pa.list_(pa.float32())),
+                "soft_label": pa.nulls(uncovered, pa.list_(pa.float32())),
+                "fold": pa.array([1] * uncovered, pa.uint8()),
+            }
+        )
+        files.append(folder / "uncovered.parquet")
+        pq.write_table(table, files[-1])
+    return files
+
+
 @pytest.fixture
 def feature_files(tmp_path: Path) -> Callable[..., list[Path]]:
-    """Make feature files with soft labels that are wrong for a share `noise` of the rows."""
+    """Make feature files, see `write_features`, in the test's own folder."""
+    return partial(write_features, tmp_path)
 
-    def make(
-        *,
-        num_rows: int = 400,
-        num_files: int = 3,
-        noise: float = 0.2,
-        share: float = 0.5,
-        heldout: float = 0.2,
-        uncovered: int = 0,
-    ) -> list[Path]:
-        texts, classes = planted(num_rows, seed=0, share=share)
-        rng = np.random.default_rng(1)
-        told = np.where(rng.random(num_rows) < noise, 1 - classes, classes)
-        soft = np.where(told[:, None] == np.arange(2), 0.8, 0.2)
-        folds = np.where(rng.random(num_rows) < heldout, 0, 1 + np.arange(num_rows) % 9)
-        features = Featurizer(SPEC).transform(texts)
-        files = []
-        for i, part in enumerate(np.array_split(np.arange(num_rows), num_files)):
-            block = features[part]
-            bounds = zip(block.indptr, block.indptr[1:], strict=False)
-            spans = [slice(a, b) for a, b in bounds]
-            table = pa.table(
-                {
-                    "indices": pa.array([block.indices[s] for s in spans], pa.list_(pa.int32())),
-                    "values": pa.array([block.data[s] for s in spans], pa.list_(pa.float32())),
-                    "soft_label": pa.array(soft[part].tolist(), pa.list_(pa.float32())),
-                    "fold": pa.array(folds[part], pa.uint8()),
-                }
-            )
-            files.append(tmp_path / f"{i}.parquet")
-            pq.write_table(table, files[-1])
-        if uncovered:
-            block = Featurizer(SPEC).transform(planted(uncovered, seed=2, share=share)[0])
-            spans = [slice(a, b) for a, b in zip(block.indptr, block.indptr[1:], strict=False)]
-            table = pa.table(
-                {
-                    "indices": pa.array([block.indices[s] for s in spans], pa.list_(pa.int32())),
-                    "values": pa.array([block.data[s] for s in spans], pa.list_(pa.float32())),
-                    "soft_label": pa.nulls(uncovered, pa.list_(pa.float32())),
-                    "fold": pa.array([1] * uncovered, pa.uint8()),
-                }
-            )
-            files.append(tmp_path / "uncovered.parquet")
-            pq.write_table(table, files[-1])
-        return files
 
-    return make
+@pytest.fixture(scope="module")
+def kept_feature_files(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Feature files for all tests of a module."""
+    return write_features(tmp_path_factory.mktemp("features"))
