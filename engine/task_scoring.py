@@ -31,7 +31,7 @@ class ScoringSpec(TaskModel):
     """
 
     featurizer: str = "operators.clip:OpenClip"
-    options: dict[str, str | int | float | bool | None] = {}  # noqa: RUF012 - pydantic gives each its own
+    options: dict[str, str | int | float | bool | list[float] | None] = {}  # noqa: RUF012 - pydantic gives each its own
     concepts: str | None = None
     num_concepts: Annotated[int, Field(ge=1, le=100)] = 10
     normalisation: Normalisation = "softmax"

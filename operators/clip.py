@@ -7,23 +7,33 @@ the model learned.
 
 from __future__ import annotations
 
-import pickle
+import json
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
+from operators.clip_source import ClipSource
 from operators.errors import InputError
 from operators.images import decode, shape
-from operators.torchvision_ops import ensure_torchvision
 
-_GPU_BATCH, _CPU_BATCH = 256, 32
+_CPU_BATCH = 32
+_MOST = 512
+"""Images at once on a GPU, which is busy with fewer, and waits for the first batch of each shard."""
+
+_PROBED = 16
+"""Images that go through a GPU first, to see what one takes."""
+
+_LENT = 0.8
+"""Of a GPU's free memory; what is lent in pieces does not fit without gaps."""
+
 _TEXTS = 256
 """Encoded at a time."""
+
+_HALVES = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
 class OpenClip:
@@ -41,53 +51,53 @@ class OpenClip:
         "height."
     )
 
-    def __init__(
-        self, *, model: str = "ViT-B-32", pretrained: str = "", config: str | None = None, batch_size: int | None = None
-    ) -> None:
+    def __init__(self, *, batch_size: int | None = None, precision: str = "auto", **source: Any) -> None:
         """Load a model.
 
         Args:
-            model: architecture, by open_clip's name.
-            pretrained: tag of its weights, which open_clip downloads, or the path of a checkpoint.
-            config: path of a JSON file that describes the architecture, for one that open_clip does not know; named as
-                `model`.
-            batch_size: to start with; 256 on a GPU and 32 on a CPU unless given.
+            batch_size: to start with; unless given, 32 on a CPU, and on a GPU what its free memory holds, at most 512.
+            precision: float32, or bfloat16 or float16 by autocast. `auto` is float32 on a CPU and half on a GPU:
+                bfloat16, or float16 where the GPU has none.
+            source: the attributes of `ClipSource`.
 
         Raises:
-            InputError: there is no such model, or its weights cannot be had.
+            InputError: there is no such model, its weights cannot be had, or an option is wrong.
         """
-        open_clip = _open_clip()
-        if not pretrained:
-            raise InputError(
-                f"CLIP {model} needs weights: give `pretrained`, a tag such as laion2b_s34b_b79k or the path of a "
-                "checkpoint; with random ones its scores say nothing"
-            )
-        if config is not None:
-            open_clip.add_model_config(config)
+        from PIL import Image
+
+        self._source = ClipSource(**source)
         self.device = "cuda" if torch.cuda.is_available() else "cpu"
-        try:
-            loaded, _, preprocess = open_clip.create_model_and_transforms(model, pretrained=pretrained)
-        except (RuntimeError, OSError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
-            raise InputError(
-                f"CLIP {model} with weights {pretrained!r} cannot be loaded: {error}; `model` is an architecture of "
-                "open_clip, `pretrained` one of its tags or the path of a checkpoint"
-            ) from error
+        self._half = _half(precision, device=self.device)
+        loaded, preprocess = self._source.load()
         self._model: Any = loaded.eval().requires_grad_(False).to(self.device, memory_format=torch.channels_last)
         *shaping, _to_tensor, normalise = preprocess.transforms
         self._shaping = tuple(shaping)
         self._mean, self._std = (
             torch.tensor(values, device=self.device).view(1, 3, 1, 1) for values in (normalise.mean, normalise.std)
         )
-        self._tokenizer: Any = open_clip.get_tokenizer(model)
-        self._text_features: dict[tuple[str, ...], npt.NDArray[np.float32]] = {}
-        self.batch_size = batch_size or (_GPU_BATCH if self.device == "cuda" else _CPU_BATCH)
-        self.num_features = int(self._encode_texts(["a photo"]).shape[1])
+        self._tokenizer: Any = None
+        self._texts: dict[tuple[str, ...], npt.NDArray[np.float32]] = {}
+        blank = self._shaped(Image.new("RGB", (64, 64)))
+        self.num_features = int(self._encode([blank]).shape[1])
+        if batch_size is None:
+            batch_size = self._fitting_batch(blank) if self.device == "cuda" else _CPU_BATCH
+        self.batch_size = batch_size
 
     @classmethod
-    def identity(cls, *, pretrained: str = "", config: str | None = None, **_options: object) -> str:
-        """Name the files behind the paths among the options, so that other weights at the same path are other ones."""
-        found = [Path(path).stat() for path in (pretrained, config) if path and Path(path).is_file()]
-        return ",".join(f"{stat.st_size}-{stat.st_mtime_ns}" for stat in found)
+    def identity(cls, *, batch_size: int | None = None, precision: str = "auto", **source: Any) -> str:
+        """Name what embeddings follow from: the files behind paths, the preprocessing, and the precision."""
+        del batch_size
+        clip = ClipSource(**source)
+        stats = [path.stat() for path in clip.files()]
+        files = [f"{stat.st_size}-{stat.st_mtime_ns}" for stat in stats]
+        told = {"files": files, "preprocessing": clip.preprocessing(), "precision": precision}
+        return json.dumps(told, sort_keys=True)
+
+    @classmethod
+    def memory_bytes(cls, *, batch_size: int | None = None, precision: str = "auto", **source: Any) -> int | None:
+        """Estimate what a worker takes; see `ClipSource.memory_bytes`."""
+        del batch_size, precision
+        return ClipSource(**source).memory_bytes()
 
     def prepare(self, data: bytes) -> npt.NDArray[np.uint8]:
         """Decode an image and bring it to the model's size; (height, width, 3).
@@ -95,20 +105,38 @@ class OpenClip:
         Raises:
             UnreadableRow: see `operators.images.decode` and `shape`.
         """
-        return np.asarray(shape(decode(data), self._shaping), np.uint8)
+        return self._shaped(decode(data))
 
     def embed(self, rows: Sequence[npt.NDArray[np.uint8]]) -> npt.NDArray[np.float32]:
         """Embed prepared images; (n, num_features), each of length 1."""
         parts, self.batch_size = in_batches(self._encode, rows, batch_size=self.batch_size)
         return np.concatenate(parts)
 
+    def encode_texts(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
+        """Embed t texts; (t, num_features), each as long as the model's temperature.
+
+        Raises:
+            InputError: the tokenizer cannot be had.
+        """
+        if self._tokenizer is None:
+            self._tokenizer = self._source.tokenizer()
+        parts = []
+        # Few, once, and every score rests on them: in full precision.
+        with torch.inference_mode():
+            for start in range(0, len(texts), _TEXTS):
+                tokens = self._tokenizer(list(texts[start : start + _TEXTS])).to(self.device)
+                parts.append(self._model.encode_text(tokens, normalize=True).float().cpu().numpy())
+        return np.asarray(float(self._model.logit_scale.exp()) * np.concatenate(parts), np.float32)
+
     def scores(self, embeddings: npt.NDArray[np.float32], texts: Sequence[str]) -> npt.NDArray[np.float32]:
         """Return cosines times the model's temperature; texts are encoded once."""
         key = tuple(texts)
-        if key not in self._text_features:
-            self._text_features[key] = self._encode_texts(key)
-        scale = float(self._model.logit_scale.exp())
-        return np.asarray(scale * (embeddings @ self._text_features[key].T), np.float32)
+        if key not in self._texts:
+            self._texts[key] = self.encode_texts(key)
+        return np.asarray(embeddings @ self._texts[key].T, np.float32)
+
+    def _shaped(self, image: Any) -> npt.NDArray[np.uint8]:
+        return np.asarray(shape(image, self._shaping), np.uint8)
 
     def _encode(self, rows: Sequence[npt.NDArray[np.uint8]]) -> npt.NDArray[np.float32]:
         pixels = torch.from_numpy(np.stack(rows)).to(self.device).permute(0, 3, 1, 2)
@@ -117,19 +145,34 @@ class OpenClip:
             features = self._model.encode_image(images, normalize=True)
         return np.asarray(features.float().cpu().numpy())
 
-    def _encode_texts(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
-        parts = []
-        # Few, once, and every score rests on them: in full precision.
-        with torch.inference_mode():
-            for start in range(0, len(texts), _TEXTS):
-                tokens = self._tokenizer(list(texts[start : start + _TEXTS])).to(self.device)
-                parts.append(self._model.encode_text(tokens, normalize=True).float().cpu().numpy())
-        return np.concatenate(parts)
-
     def _precision(self) -> AbstractContextManager[object]:
-        if self.device == "cpu":
-            return nullcontext()
-        return torch.autocast("cuda", torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16)
+        return nullcontext() if self._half is None else torch.autocast(self.device, self._half)
+
+    def _fitting_batch(self, blank: npt.NDArray[np.uint8]) -> int:
+        """Measure what images take on the GPU, and how many it has room for."""
+        rows = [blank] * _PROBED
+        torch.cuda.reset_peak_memory_stats()
+        before = torch.cuda.memory_allocated()
+        _, probed = in_batches(self._encode, rows, batch_size=_PROBED)
+        peak = torch.cuda.max_memory_allocated() - before
+        # What torch keeps for its next tensors is as good as free.
+        kept = torch.cuda.memory_reserved() - torch.cuda.memory_allocated()
+        return fitting_batch(free_bytes=torch.cuda.mem_get_info()[0] + kept, peak_bytes=peak, rows=probed)
+
+
+def fitting_batch(*, free_bytes: int, peak_bytes: int, rows: int) -> int:
+    """Tell how many rows go through a model at once.
+
+    Args:
+        free_bytes: of the device.
+        peak_bytes: what a batch took at most, beside the model.
+        rows: in that batch.
+
+    Returns:
+        a power of two of at most 512, for which four fifths of the free memory suffice; 1 where nothing does.
+    """
+    room = min(_MOST, int(_LENT * free_bytes * rows / max(peak_bytes, 1)))
+    return 1 << max(room, 1).bit_length() - 1
 
 
 def in_batches(
@@ -166,12 +209,12 @@ def in_batches(
     return parts, batch_size
 
 
-def _open_clip() -> Any:
-    try:
-        ensure_torchvision()
-        import open_clip
-    except ImportError as error:
-        raise InputError(
-            f"CLIP needs open_clip: {error}; install the extra on all nodes: pip install -e '.[image]'"
-        ) from error
-    return open_clip
+def _half(precision: str, *, device: str) -> torch.dtype | None:
+    """Return the type of autocast, None for full precision."""
+    if precision == "auto":
+        if device == "cpu":
+            return None
+        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+    if precision not in ("float32", *_HALVES):
+        raise InputError(f"CLIP's option `precision` is {precision!r}; expected auto, float32, {', '.join(_HALVES)}")
+    return _HALVES.get(precision)

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from operators.errors import InputError
 
-Option = str | int | float | bool | None
+Option = str | int | float | bool | None | list[float]
 
 _MEMBERS = ("num_features", "prepare", "embed", "scores")
 
@@ -25,9 +25,11 @@ _MEMBERS = ("num_features", "prepare", "embed", "scores")
 class RowFeaturizer(Protocol):
     """What a featurizer is; made once a worker, with the options of the task file as keywords.
 
-    It may also have a number `batch_size`, how many rows `embed` is best given at a time, and a class method
-    `identity(**options) -> str`, which names what else than its options changes what it gives, such as the weights
-    behind a path; embeddings are kept under it. The class may have the attributes of `Traits`.
+    It may also have a number `batch_size`, how many rows `embed` is best given at a time, and a method
+    `encode_texts(texts)`, where scores are `embeddings @ encode_texts(texts).T`: (t, d), made once for all workers. And
+    class methods that take its options: `identity(**options) -> str` names what else changes what it gives, such as the
+    weights behind a path, and embeddings are kept under it; `memory_bytes(**options) -> int | None` is what a worker
+    with one takes, None where that is not known. The class may have the attributes of `Traits`.
 
     Attributes:
         num_features: d, of an embedding.
@@ -95,10 +97,25 @@ class FeaturizerSpec:
         """Return what embeddings by this featurizer are kept under.
 
         Raises:
-            InputError: there is no such class.
+            InputError: there is no such class, or it does not take these options.
         """
         own = getattr(_class_of(self.use), "identity", None)
-        return json.dumps([self.use, dict(self.options), None if own is None else own(**self.options)], sort_keys=True)
+        told = None if own is None else self._called(own)
+        return json.dumps([self.use, dict(self.options), told], sort_keys=True)
+
+    def memory_bytes(self) -> int | None:
+        """Return what a worker takes that makes the featurizer; None where it does not tell.
+
+        Raises:
+            InputError: there is no such class, or it does not take these options.
+        """
+        own = getattr(_class_of(self.use), "memory_bytes", None)
+        return None if own is None else self._called(own)
+
+    @property
+    def encodes_texts(self) -> bool:
+        """Whether it can encode texts apart from rows; see `RowFeaturizer`."""
+        return hasattr(_class_of(self.use), "encode_texts")
 
     def traits(self) -> Traits:
         """Return what the class says of itself.
@@ -120,17 +137,19 @@ class FeaturizerSpec:
         Raises:
             InputError: there is no such class, it is no featurizer, or does not take these options.
         """
-        kind = _class_of(self.use)
-        try:
-            made: Any = kind(**self.options)
-        except TypeError as error:
-            raise InputError(f"featurizer {self.use} cannot be made with {dict(self.options)}: {error}") from error
+        made = self._called(_class_of(self.use))
         lacking = [name for name in _MEMBERS if not hasattr(made, name)]
         if lacking:
             raise InputError(
                 f"featurizer {self.use} lacks {', '.join(lacking)}; operators/featurizer.py says what one has"
             )
         return made  # type: ignore[no-any-return]
+
+    def _called(self, function: Any) -> Any:
+        try:
+            return function(**self.options)
+        except TypeError as error:
+            raise InputError(f"featurizer {self.use} cannot be made with {dict(self.options)}: {error}") from error
 
 
 def checked(embeddings: npt.NDArray[Any], *, rows: int, num_features: int, use: str) -> npt.NDArray[np.float16]:

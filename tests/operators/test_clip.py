@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from operators.clip import OpenClip, in_batches
+from operators.clip import OpenClip, fitting_batch, in_batches
 from operators.errors import InputError
 
 Image = pytest.importorskip("PIL.Image", reason="Pillow is not installed")
@@ -48,6 +48,22 @@ def test_a_row_that_does_not_fit_is_an_error():
 
     with pytest.raises(torch.OutOfMemoryError):
         in_batches(encode, [1, 2, 3], batch_size=2)
+
+
+@pytest.mark.parametrize(
+    ("free", "peak", "rows", "size"),
+    [
+        (8 << 30, 160 << 20, 16, 512),
+        (1 << 30, 160 << 20, 16, 64),
+        (1 << 30, 160 << 20, 2, 8),
+        (10 << 20, 160 << 20, 16, 1),
+        (0, 160 << 20, 16, 1),
+        (8 << 30, 0, 16, 512),
+    ],
+)
+def test_the_batch_follows_free_memory(free, peak, rows, size):
+    """Of 1 GB with 10 MB a row four fifths hold 81 rows, so 64 go at once; never more than 512 nor less than 1."""
+    assert fitting_batch(free_bytes=free, peak_bytes=peak, rows=rows) == size
 
 
 def test_without_weights_it_refuses():
@@ -115,11 +131,39 @@ def test_weights_that_are_not_there_are_told(checkpoint, tmp_path):
             OpenClip(**(checkpoint | options))
 
 
-def test_other_weights_at_the_same_path_are_other_embeddings(tmp_path):
-    """The identity follows the file, and a tag is its own identity."""
+@pytest.mark.slow
+def test_embedding_goes_on_with_a_smaller_batch(checkpoint):
+    """Where the model has memory for 3 rows, `embed` gives the same embeddings and keeps to 3 from then on."""
+    clip = OpenClip(**checkpoint, batch_size=8)
+    rows = [clip.prepare(data) for data in photos(7)]
+    whole = clip.embed(rows)
+    assert clip.batch_size == 8
+    encode, tried = clip._model.encode_image, []
+
+    def short_of_memory(images, **how):
+        tried.append(len(images))
+        if len(images) > 3:
+            raise torch.OutOfMemoryError("simulated")
+        return encode(images, **how)
+
+    clip._model.encode_image = short_of_memory
+    assert np.allclose(clip.embed(rows), whole, atol=1e-6)
+    # The first batch is of 7 rows.
+    assert tried == [7, 3, 3, 1]
+    assert clip.batch_size == 3
+
+
+@pytest.mark.slow
+def test_other_weights_or_preprocessing_are_other_embeddings(tmp_path):
+    """The identity follows the file, the preprocessing and the precision, and not the size of a batch."""
+    pytest.importorskip("open_clip", reason="open_clip is not installed")
     path = tmp_path / "w.pt"
     path.write_bytes(b"1")
-    before = OpenClip.identity(pretrained=str(path), model="x")
+    weights = {"pretrained": str(path), "model": "ViT-B-32"}
+    before = OpenClip.identity(**weights)
+    assert OpenClip.identity(**weights, batch_size=7) == before
+    assert OpenClip.identity(**weights, mean=[0.48145466, 0.4578275, 0.40821073]) == before
+    others = [{"mean": 0.5}, {"resize_mode": "squash"}, {"interpolation": "bilinear"}, {"precision": "float32"}]
+    assert len({before, *(OpenClip.identity(**weights, **other) for other in others)}) == 5
     path.write_bytes(b"12")
-    assert OpenClip.identity(pretrained=str(path), model="x") != before
-    assert OpenClip.identity(pretrained="laion2b") == ""
+    assert OpenClip.identity(**weights) != before
