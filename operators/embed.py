@@ -35,8 +35,9 @@ _CHUNK = 32
 """Rows handed to a featurizer that names no `batch_size`. The model waits for the first chunk of a shard, so it is no
 larger than need be."""
 
-_THREADS = 8
-"""Of one actor, where files are fetched from; decoders let go of Python's lock."""
+_FEWEST, _MOST = 4, 32
+"""Threads of one actor that fetch and decode: with few cores some wait for files while another decodes, and above so
+many Python's lock, which decoders let go of, is held by the rest of the work."""
 
 
 _Prepared = tuple[str | None, Any, str | None]
@@ -70,12 +71,15 @@ class Embedder:
         id_column: None where rows are numbered.
         featurizer: to make.
         threads: that it may compute with; cores that no other worker has.
+        decoders: cores that it may decode with.
 
     Raises:
         InputError: the featurizer cannot be made.
     """
 
-    def __init__(self, *, column: str, id_column: str | None, featurizer: FeaturizerSpec, threads: int) -> None:
+    def __init__(
+        self, *, column: str, id_column: str | None, featurizer: FeaturizerSpec, threads: int, decoders: int
+    ) -> None:
         self._column = column
         self._id = id_column
         self._use = featurizer.use
@@ -83,7 +87,7 @@ class Embedder:
         # Workers start with one thread. What has not imported torch has no use for it here.
         if threads > 1 and "torch" in sys.modules:
             sys.modules["torch"].set_num_threads(threads)
-        self._pool = ThreadPoolExecutor(_THREADS)
+        self._pool = ThreadPoolExecutor(min(max(decoders, _FEWEST), _MOST))
 
     @property
     def num_features(self) -> int:
@@ -187,10 +191,13 @@ class EmbedShard:
         featurizer: FeaturizerSpec,
         digest: str,
         threads: int = 1,
+        decoders: int = 1,
     ) -> None:
         self._folder = folder_of(folder)
         self._digest = digest
-        self._embedder = Embedder(column=column, id_column=id_column, featurizer=featurizer, threads=threads)
+        self._embedder = Embedder(
+            column=column, id_column=id_column, featurizer=featurizer, threads=threads, decoders=decoders
+        )
 
     def __call__(self, item: str) -> bytes:
         """Embed shard `item`, a Shard as JSON; returns JSON {"rows", "faults"}.

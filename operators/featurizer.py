@@ -56,6 +56,13 @@ class RowFeaturizer(Protocol):
         """
 
 
+class Scorer(Protocol):
+    """What scores ask for: a `RowFeaturizer`, or texts that one has encoded."""
+
+    def scores(self, embeddings: npt.NDArray[np.float32], texts: Sequence[str]) -> npt.NDArray[np.float32]:
+        """See `RowFeaturizer.scores`."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Traits:
     """What a featurizer says of itself to people and language models, by attributes of its class of these names.
@@ -173,7 +180,7 @@ def checked(embeddings: npt.NDArray[Any], *, rows: int, num_features: int, use: 
 
 
 def scores_of(
-    featurizer: RowFeaturizer,
+    featurizer: Scorer,
     embeddings: npt.NDArray[np.float16],
     texts: Sequence[str],
     *,

@@ -38,6 +38,7 @@ class PredictImages:
         featurizer: FeaturizerSpec,
         digest: str,
         threads: int = 1,
+        decoders: int = 1,
     ) -> None:
         loaded = load_model(model)
         if not isinstance(loaded, FeatureModel):
@@ -45,7 +46,9 @@ class PredictImages:
         self._model = loaded
         self._folder = folder_of(folder)
         self._digest = digest
-        self._embedder = Embedder(column=column, id_column=id_column, featurizer=featurizer, threads=threads)
+        self._embedder = Embedder(
+            column=column, id_column=id_column, featurizer=featurizer, threads=threads, decoders=decoders
+        )
         check_width(self._model, self._embedder.num_features, featurizer)
 
     def __call__(self, item: str) -> bytes:

@@ -25,6 +25,7 @@ from operators.errors import InputError
 from operators.featurizer import FeaturizerSpec, scores_of
 from operators.rows import SplitRule, on_test_side
 from operators.storage import Folder, folder_of, read_table
+from operators.texts import EncodedTexts
 from operators.unreached import reached_key, unreached_rows
 
 _DECIMALS = 5
@@ -47,6 +48,12 @@ class Texts:
     baselines: dict[str, tuple[tuple[str, int], ...]]
     ranges: tuple[tuple[float, float], ...] = ()
 
+    def all(self) -> tuple[str, ...]:
+        """List each text once."""
+        described = [text for concept in self.concepts for text in concept]
+        prompts = [prompt for pairs in self.baselines.values() for prompt, _ in pairs]
+        return tuple(dict.fromkeys([*described, *prompts]))
+
 
 class ScoreShard:
     """Step: write `scored/<shard>-<digest>.parquet`, in the order of the shard, by its `reached_key`.
@@ -62,7 +69,7 @@ class ScoreShard:
         folder: str,
         embeddings: str,
         id_column: str | None,
-        featurizer: FeaturizerSpec,
+        featurizer: FeaturizerSpec | EncodedTexts,
         texts: Texts,
         split: SplitRule,
         copied: dict[str, str],
@@ -157,7 +164,7 @@ class RangeShard:
     """Step: find least and largest score of each description in one shard; writes nothing."""
 
     def __init__(
-        self, *, folder: str, embeddings: str, featurizer: FeaturizerSpec, descriptions: Sequence[str]
+        self, *, folder: str, embeddings: str, featurizer: FeaturizerSpec | EncodedTexts, descriptions: Sequence[str]
     ) -> None:
         self._folder = folder_of(folder)
         self._embeddings = embeddings

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from cluster.session import Session, connect
 from engine.stages.inputs import Inputs, changes
-from engine.stages.stream import Stream, Watch, num_actors, num_calls, num_network_actors
+from engine.stages.stream import Stream, Watch, num_actors, num_calls, num_network_actors, within_memory
 from engine.store import RunDirectory, StageRecord, StageStatus
 from engine.task import LabelingTask
 from operators.corpus.plan import Shard
@@ -108,7 +108,9 @@ class Context:
         if on_gpus:
             actors = num_network_actors(session, len(items))
         if memory_bytes is not None:
-            actors, memory_bytes = self._fitting(stage, session, actors, memory_bytes)
+            actors, memory_bytes, trouble = within_memory(session, actors, memory_bytes)
+            if trouble:
+                self.warn(f"{stage}: {trouble}")
         stream = Stream(stage=stage, run=self.run.path.name, watch=self.watch, session=session, shards=self.shards)
         yield from stream(
             items,
@@ -120,18 +122,6 @@ class Context:
             stateful=stateful,
             num_gpus=float(on_gpus),
         )
-
-    def _fitting(self, stage: str, session: Session, actors: int, memory_bytes: int) -> tuple[int, int]:
-        """Bring actors and the memory that each states to what the nodes have."""
-        room = session.room_for(memory_bytes)
-        if room:
-            return min(actors, room), memory_bytes
-        largest = max(session.node_memory_bytes)
-        self.warn(
-            f"{stage}: an actor may need {memory_bytes >> 20} MB, and the largest node lends {largest >> 20} MB; it "
-            "runs there all the same, one actor alone. Lower `sandbox.memory_bytes`, or use a node with more memory"
-        )
-        return 1, largest
 
     def reuse(self, inputs: Inputs, *, complete: bool = True, lacking: str = "") -> StageRecord | None:
         """Return the record of a stage if it stands for these inputs, and say so; else forget it and return None.

@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from cluster.session import connect
 from engine.errors import ConfigError
-from engine.stages.score import SHARD_BYTES, SHARD_ROWS, SLOWEST_ROW_S
-from engine.stages.stream import Stream, Watch, num_actors, num_network_actors, num_threads, slowest_texts_s
+from engine.stages.embeddings import cores, slowest_shard_s
+from engine.stages.score import SHARD_BYTES, SHARD_ROWS
+from engine.stages.stream import (
+    Stream,
+    Watch,
+    num_actors,
+    num_network_actors,
+    num_threads,
+    slowest_texts_s,
+    within_memory,
+)
 from engine.storage import for_workers, keep_only, place_shards
 from engine.store import RunDirectory, digest_of
 from engine.task_parts import ShardSpec
@@ -27,6 +37,8 @@ from operators.predict import PredictShard, predictions_path
 from operators.predict_images import PredictImages
 from operators.storage import names_in, read_table
 from operators.unreached import unreached_among
+
+logger = logging.getLogger(__name__)
 
 _PATIENCE_S = 300.0
 """Without a shard for so long, something is stuck."""
@@ -111,26 +123,32 @@ def predict_shards(
     Args:
         stream: of the stage.
         missing: at least one.
-        args: of `PredictImages` or `PredictShard`, but for `threads`.
+        args: of `PredictImages` or `PredictShard`, but for the cores that it has.
         featurizer: of images; None where rows are texts.
         encoded: whether these go through an encoder.
     """
-    session, images = stream.session, featurizer is not None
-    computes = images or encoded
-    if images:
-        slowest = SLOWEST_ROW_S * max(shard.num_rows for shard in missing)
+    session, memory = stream.session, None if featurizer is None else featurizer.memory_bytes()
+    computes = featurizer is not None or encoded
+    actors = num_network_actors(session, len(missing)) if computes else num_actors(session.num_cpus, len(missing))
+    if featurizer is not None:
+        args, slowest = {**args, **cores(session, len(missing), memory)}, slowest_shard_s(missing)
     else:
         slowest = slowest_texts_s(missing, encoded=encoded)
-    on_gpus = computes and session.num_gpus > 0
-    if computes:
-        args = {**args, "threads": num_threads(session, len(missing))}
-        actors = num_network_actors(session, len(missing))
-    else:
-        actors = num_actors(session.num_cpus, len(missing))
-    step: type = PredictImages if images else PredictShard
-    items = [shard.to_json() for shard in missing]
-    patience = max(_PATIENCE_S, slowest)
-    for _ in stream(items, step, step_args=args, num_actors=actors, patience_s=patience, num_gpus=float(on_gpus)):
+        if encoded:
+            args = {**args, "threads": num_threads(session, len(missing))}
+    if memory is not None:
+        actors, memory, trouble = within_memory(session, actors, memory)
+        if trouble:
+            logger.warning("predict: %s", trouble)
+    for _ in stream(
+        [shard.to_json() for shard in missing],
+        PredictShard if featurizer is None else PredictImages,
+        step_args=args,
+        num_actors=actors,
+        patience_s=max(_PATIENCE_S, slowest),
+        memory_bytes=memory,
+        num_gpus=float(computes and session.num_gpus > 0),
+    ):
         pass
 
 

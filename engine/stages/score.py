@@ -16,10 +16,10 @@ import numpy as np
 
 from engine.stages.context import Context
 from engine.stages.descriptions import descriptions
+from engine.stages.embeddings import embed, encode_texts, score_shards
 from engine.stages.image_faults import tell_faults
 from engine.stages.inputs import Input, Inputs, given
 from engine.stages.rows import EMBEDDING, SCORES
-from engine.stages.stream import num_threads
 from engine.stages.thumbnails import ImageSource
 from engine.storage import keep_only
 from engine.store import digest_of
@@ -28,12 +28,13 @@ from engine.task_parts import Columns, DataSpec
 from operators.corpus.behind import watched
 from operators.corpus.files import common_folder
 from operators.corpus.plan import Shard, plan_shards
-from operators.embed import EmbedShard, embeddings_path
+from operators.embed import embeddings_path
 from operators.errors import InputError
 from operators.featurizer import FeaturizerSpec
 from operators.rows import SplitRule
 from operators.score import RangeShard, ScoreShard, Texts, scored_path
 from operators.storage import Folder, names_in, read_table
+from operators.texts import EncodedTexts
 from operators.unreached import reached_keys
 
 SHARD_BYTES = 64 << 20
@@ -44,9 +45,6 @@ _COPIED = ("gold", "group", "nuisance")
 
 SHARD_ROWS = 2048
 """Likewise; of small images, some minutes of a core, which is what a kill costs, and work for more than one actor."""
-
-SLOWEST_ROW_S = 5.0
-"""An image through a large model on one core."""
 
 _AGAIN = "images that could not be reached are tried again"
 
@@ -106,19 +104,24 @@ def score(ctx: Context) -> LabelingTask:
     complete = bool(scored) and not again and not _lacking(shards, places(scored, reached))
     if ctx.reuse(inputs, complete=complete, lacking=_AGAIN if again else "") is None:
         unembedded = _lacking(shards, embedded) + again
-        args = {"folder": str(folder), "featurizer": spec}
+        args: dict[str, object] = {"folder": str(folder)}
         ids = {"id_column": task.columns.id}
+        scorer: FeaturizerSpec | EncodedTexts = spec
+        # First, so that texts which cannot be encoded are told before the pass over the images.
+        unencoded = unembedded or texts.normalisation == "min_max" or _lacking(shards, places(asked, reached))
+        if spec.encodes_texts and unencoded:
+            scorer = encode_texts(ctx, spec, texts)
         if unembedded:
-            threads = num_threads(ctx.session(), len(unembedded))
-            how_embedded = {"column": column, "digest": embeddings, "threads": threads}
-            _stream(ctx, unembedded, EmbedShard, args | ids | how_embedded)
+            embed(ctx, unembedded, spec, args | ids | {"column": column, "digest": embeddings})
             reached = reached_keys(keys, embedded)
+        args |= {"embeddings": embeddings}
         if texts.normalisation == "min_max":
-            texts = replace(texts, ranges=_ranges(ctx, shards, args | {"embeddings": embeddings}, texts))
+            texts = replace(texts, ranges=_ranges(ctx, shards, scorer, args, texts))
         scored = digest_of("ranged", 1, asked, texts.ranges) if texts.ranges else asked
         unscored = _lacking(shards, places(scored, reached))
-        more = {"embeddings": embeddings, "texts": texts, "split": rule, "copied": copied, "digest": scored}
-        _stream(ctx, unscored, ScoreShard, args | ids | more)
+        more = {"texts": texts, "split": rule, "copied": copied, "digest": scored}
+        for _ in score_shards(ctx, unscored, ScoreShard, scorer, args | ids | more):
+            pass
         keep_only(folder / "embeddings", embedded)
         keep_only(folder / "scored", places(scored, reached))
         ctx.run.note(embedding_width=_width(embedded))
@@ -170,27 +173,22 @@ def plan_images(task: LabelingTask, *, skipped: dict[str, str] | None = None) ->
     return shards
 
 
-def _stream(ctx: Context, shards: list[Shard], step: type, args: Mapping[str, object]) -> None:
-    items = [shard.to_json() for shard in shards]
-    slowest = max((shard.num_rows for shard in shards), default=0) * SLOWEST_ROW_S
-    for _ in ctx.stream("score", items, step, step_args=args, slowest_item_s=slowest, stateful=True, gpus=True):
-        pass
-
-
 def _lacking(shards: list[Shard], paths: list[Folder]) -> list[Shard]:
     present = names_in(paths[0].parent)
     return [shard for shard, path in zip(shards, paths, strict=True) if path.name not in present]
 
 
 def _ranges(
-    ctx: Context, shards: list[Shard], args: Mapping[str, object], texts: Texts
+    ctx: Context,
+    shards: list[Shard],
+    scorer: FeaturizerSpec | EncodedTexts,
+    args: Mapping[str, object],
+    texts: Texts,
 ) -> tuple[tuple[float, float], ...]:
     """Find least and largest score of each description over all shards; a monoid, so in whatever order they come."""
     descriptions = tuple(text for concept in texts.concepts for text in concept)
     low, high = np.full(len(descriptions), np.inf), np.full(len(descriptions), -np.inf)
-    items = [shard.to_json() for shard in shards]
-    more = dict(args) | {"descriptions": descriptions}
-    for told in ctx.stream("score", items, RangeShard, step_args=more, stateful=True, gpus=True):
+    for told in score_shards(ctx, shards, RangeShard, scorer, {**args, "descriptions": descriptions}):
         for place, (least, largest) in enumerate(json.loads(told)):
             low[place], high[place] = min(low[place], least), max(high[place], largest)
     return tuple(zip(low.tolist(), high.tolist(), strict=True))

@@ -155,14 +155,44 @@ def num_calls(session: Session, num_items: int) -> int:
     return actors + (session.local and num_items >= _SHARDS_FOR_ONE_MORE * session.num_cpus)
 
 
-def cores_an_actor(session: Session, num_items: int) -> int:
+def within_memory(session: Session, actors: int, memory_bytes: int) -> tuple[int, int, str]:
+    """Bring a number of actors and the memory that each states to what the nodes have.
+
+    Returns:
+        both, and as a sentence what is wrong where not one fits; one actor is tried there all the same.
+    """
+    room = session.room_for(memory_bytes)
+    if room:
+        return min(actors, room), memory_bytes, ""
+    largest = max(session.node_memory_bytes)
+    trouble = (
+        f"an actor may need {memory_bytes >> 20} MB, and the largest node lends {largest >> 20} MB; it runs there all "
+        "the same, one actor alone. Use a node with more memory, or lower what an actor needs (`sandbox.memory_bytes` "
+        "for programs, a smaller model for images)"
+    )
+    return 1, largest, trouble
+
+
+def cores_an_actor(session: Session, num_items: int, memory_bytes: int | None = None) -> int:
     """Return how many cores of this machine each actor of a stage has to itself; 1 on a cluster."""
-    return max(1, session.num_cpus // num_actors(session.num_cpus, num_items)) if session.local else 1
+    if not session.local:
+        return 1
+    actors = num_actors(session.num_cpus, num_items)
+    if memory_bytes is not None:
+        actors, *_ = within_memory(session, actors, memory_bytes)
+    return max(1, session.num_cpus // actors)
 
 
-def num_threads(session: Session, num_items: int) -> int:
+def num_threads(session: Session, num_items: int, memory_bytes: int | None = None) -> int:
     """Return how many threads each actor may compute with; one where a GPU computes."""
-    return 1 if session.num_gpus else cores_an_actor(session, num_items)
+    return 1 if session.num_gpus else cores_an_actor(session, num_items, memory_bytes)
+
+
+def num_decoders(session: Session, num_items: int, memory_bytes: int | None = None) -> int:
+    """Return how many cores each actor may decode images with: those that there are for a GPU, or its own."""
+    if session.num_gpus:
+        return max(1, session.num_cpus // session.num_gpus)
+    return cores_an_actor(session, num_items, memory_bytes)
 
 
 def slowest_texts_s(shards: Iterable[Shard], *, encoded: bool) -> float:

@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 
 from cluster.session import Session
-from engine.stages.stream import cores_an_actor, num_actors, num_calls, num_threads
+from engine.stages.stream import cores_an_actor, num_actors, num_calls, num_decoders, num_threads, within_memory
 
 
 @pytest.mark.parametrize(
@@ -24,6 +24,22 @@ def test_actors_share_the_cores_of_a_machine():
     assert cores_an_actor(_session(8, local=False), 1) == 1
     assert num_threads(_session(8), 1) == 8
     assert num_threads(replace(_session(8), num_gpus=1), 1) == 1
+
+
+def test_memory_leaves_fewer_actors_with_more_cores_each():
+    """Of 8 GB two actors of 3 GB fit, with half of eight cores each; of 9 GB none, and one is tried."""
+    assert within_memory(_session(8), 8, 3 << 30) == (2, 3 << 30, "")
+    assert num_threads(_session(8), 100, 3 << 30) == num_decoders(_session(8), 100, 3 << 30) == 4
+    actors, stated, trouble = within_memory(_session(8), 8, 9 << 30)
+    assert (actors, stated) == (1, 8 << 30)
+    assert "may need 9216 MB, and the largest node lends 8192 MB" in trouble
+
+
+def test_decoders_of_a_gpu_share_the_cores_that_there_are_for_it():
+    """Sixteen cores and two GPUs: eight for each, and never none."""
+    assert num_decoders(replace(_session(16), num_gpus=2), 100) == 8
+    assert num_decoders(replace(_session(2), num_gpus=4), 100) == 1
+    assert num_decoders(_session(16), 100) == 1
 
 
 def _session(cpus: int, *, local: bool = True) -> Session:
