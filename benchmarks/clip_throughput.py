@@ -32,6 +32,7 @@ from measure import ROOT, SHARED, provenance
 from process_tree import Usage, used
 
 from cluster.session import Session, connect
+from engine.stages.embeddings import cores
 from engine.stages.stream import num_actors
 from operators.clip import OpenClip
 from operators.corpus.pieces import Piece
@@ -149,7 +150,7 @@ class Pipelines:
         for count in _SHARDS:
             digest = uuid.uuid4().hex[:12]
             args = {"folder": str(self._folder), "column": "image", "id_column": None, "digest": digest}
-            took.append(self._usage(shards[:count], EmbedShard, args))
+            took.append(self._usage(shards[:count], EmbedShard, args | cores(self._session, count, None)))
             self._embedded = Path(embeddings_path(self._folder, shards[0].key, digest))
         return Rate.between(*took, sum(shard.num_rows for shard in shards[_SHARDS[0] : _SHARDS[1]]))
 
