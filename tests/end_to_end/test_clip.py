@@ -150,6 +150,7 @@ def test_clip_embeds_each_shard_once(labeled: Callable[[dict[str, Any]], RunResu
 
 
 @pytest.mark.parametrize("normalisation", ["softmax", "min_max"])
+@pytest.mark.long
 def test_a_model_is_made_where_it_is_needed(
     labeled: Callable[[dict[str, Any]], RunResult], tmp_path: Path, normalisation: str
 ) -> None:

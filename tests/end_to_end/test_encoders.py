@@ -68,6 +68,7 @@ def probabilities(folder: Path) -> npt.NDArray[np.float64]:
     return np.stack(table["probabilities"].iloc[np.argsort(rows)])
 
 
+@pytest.mark.long
 def test_a_frozen_encoder_reads_each_text_once(project: Callable[..., Path], make_encoder: Callable[..., Path]):
     """Predictions elsewhere equal those of the run, and an edited program costs no pass: the encoder is gone by then.
 
@@ -101,6 +102,7 @@ def test_a_frozen_encoder_reads_each_text_once(project: Callable[..., Path], mak
     assert np.abs(probabilities(run) - before).max() > 0.01
 
 
+@pytest.mark.long
 def test_a_fine_tuned_encoder_is_known_by_its_weights(project: Callable[..., Path], make_encoder: Callable[..., Path]):
     """Predictions elsewhere equal those of the run, and other weights in the same folder are trained from anew."""
     tuned = "head: fine_tune, features: encoder, encoder: bert, max_tokens: 16, epochs: 2, learning_rate: 0.003"
@@ -122,6 +124,7 @@ def test_a_fine_tuned_encoder_is_known_by_its_weights(project: Callable[..., Pat
     assert other["statuses"]["predict"] == "computed"
 
 
+@pytest.mark.long
 def test_predicting_texts_goes_on_where_it_was_cut_off(tmp_path: Path, make_encoder: Callable[..., Path]):
     """A shard of three that is gone is predicted alone, to the same bytes; with another encoder all are."""
     encoder = make_encoder(tmp_path / "bert", WORDS, spread=0.2)

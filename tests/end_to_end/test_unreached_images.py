@@ -86,6 +86,7 @@ def shop(tmp_path: Path, web: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[
 
 @pytest.mark.slow
 @pytest.mark.ray
+@pytest.mark.long
 def test_a_server_that_is_down_costs_its_rows_one_run(
     tmp_path: Path, web: Any, shop: Callable[[int, Sequence[int]], None]
 ) -> None:
