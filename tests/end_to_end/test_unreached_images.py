@@ -132,6 +132,7 @@ def test_a_server_that_is_down_costs_its_rows_one_run(
 
 @pytest.mark.slow
 @pytest.mark.ray
+@pytest.mark.long
 def test_predictions_of_what_could_not_be_reached_are_made_by_the_next_call(
     tmp_path: Path, web: Any, shop: Callable[[int, Sequence[int]], None]
 ) -> None:

@@ -207,6 +207,7 @@ def test_a_text_is_cut_where_the_encoder_ends(
     assert np.isfinite(TokenClassifier(encoder, class_names=["bad", "good"]).scores(tokens)).all()
 
 
+@pytest.mark.long
 @pytest.mark.ray
 def test_parts_of_a_step_on_two_workers_add_up_to_it(tmp_path: Path, make_encoder: Callable[..., Path]) -> None:
     """Where nothing is dropped, a step in two parts of each worker is the step at once, up to rounding."""

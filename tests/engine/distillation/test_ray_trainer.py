@@ -48,7 +48,7 @@ def test_two_workers_agree_with_one_process(feature_files: Callable[..., list[Pa
     assert left == {"process", "ray"}
 
 
-@pytest.mark.parametrize("head", ["linear", "mlp"])
+@pytest.mark.parametrize("head", ["linear", pytest.param("mlp", marks=pytest.mark.long)])
 def test_more_workers_than_cpus_are_not_waited_for(
     feature_files: Callable[..., list[Path]], tmp_path: Path, head: str
 ) -> None:
