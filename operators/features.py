@@ -37,7 +37,7 @@ class FeatureSpec:
         width: of embeddings that were made before; None for the other kinds.
         max_char_ngram: longest sequence of characters within a word, 0 for none.
         char_window: characters of a text whose sequences are looked at, from its beginning: they help where words are
-            few, and in long texts let a model follow its teacher's mistakes more closely than its insights.
+            few; all of a long text let a model follow the label model's mistakes.
         max_tokens: where a text is cut, for kind tokens; None for the other kinds.
         columns: of the table, for kind columns; what reads a corpus asks for them.
     """
