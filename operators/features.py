@@ -36,8 +36,7 @@ class FeatureSpec:
         max_ngram: longest sequence of words.
         width: of embeddings that were made before; None for the other kinds.
         max_char_ngram: longest sequence of characters within a word, 0 for none.
-        char_window: characters of a text whose sequences are looked at, from its beginning: they help where words are
-            few; all of a long text let a model follow the label model's mistakes.
+        char_window: characters of a text whose sequences are looked at, from its beginning.
         max_tokens: where a text is cut, for kind tokens; None for the other kinds.
         columns: of the table, for kind columns; what reads a corpus asks for them.
     """
@@ -48,7 +47,7 @@ class FeatureSpec:
     max_ngram: int = 2
     width: int | None = None
     max_char_ngram: int = 0
-    char_window: int = 256
+    char_window: int = 2048
     max_tokens: int | None = None
     columns: tuple[str, ...] = ()
 
@@ -72,7 +71,8 @@ class FeatureSpec:
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> FeatureSpec:
         """Read what `to_json` made of one."""
-        told: dict[str, Any] = dict(content) | {"columns": tuple(content.get("columns", ()))}
+        # Models from before the window was written down looked at 256 characters.
+        told: dict[str, Any] = {"char_window": 256, **content, "columns": tuple(content.get("columns", ()))}
         return cls(**told)
 
 

@@ -2,6 +2,8 @@
 
 They help where words are few or spelled in many ways, cost as much again as words, and lead astray where words tell
 everything. Held-out soft labels decide: the linear model is trained with the columns of characters and without them.
+They cannot tell a closer fit to what is right from a closer fit to the label model's mistakes, so where it is unsure of
+most rows words stay alone.
 """
 
 from __future__ import annotations
@@ -10,9 +12,11 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from engine.distillation.groups import Alone
 from engine.distillation.job import Job, do_job
-from engine.distillation.rows import num_covered
+from engine.distillation.rows import num_covered, read_rows
 from operators.features import FeatureSpec, Featurizer
 from operators.storage import Folder
 
@@ -27,6 +31,10 @@ _MARGIN = 0.01
 rows to the next, and words are cheaper."""
 
 
+_UNSURE = 0.45
+"""Mean entropy of soft labels, as a share of the largest, above which they are not followed closely."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CharacterTrial:
     """What a trial found.
@@ -37,6 +45,7 @@ class CharacterTrial:
         without_loss: the same without.
         with_lost: classes that the model with characters hardly ever predicts, of those that soft labels give.
         without_lost: the same without.
+        entropy: mean entropy of the soft labels, 0..1 as a share of the largest.
     """
 
     rows: int
@@ -44,16 +53,20 @@ class CharacterTrial:
     without_loss: float
     with_lost: int = 0
     without_lost: int = 0
+    entropy: float = 0.0
 
     @property
     def help(self) -> bool:
         """Whether characters are to be used."""
-        return self.with_loss < (1 - _MARGIN) * self.without_loss and self.with_lost <= self.without_lost
+        better = self.with_loss < (1 - _MARGIN) * self.without_loss
+        return better and self.with_lost <= self.without_lost and self.entropy <= _UNSURE
 
     def __str__(self) -> str:
         if math.isnan(self.with_loss):
             return f"not used: {self.rows} rows are too few to try"
         losses = f"held-out loss {self.with_loss:.4f} with them, {self.without_loss:.4f} without, of {self.rows} rows"
+        if self.entropy > _UNSURE:
+            losses += f"; soft labels are too unsure to be followed closely (entropy {self.entropy:.2f} of the largest)"
         return f"{'used' if self.help else 'not used'}: {losses}"
 
 
@@ -94,5 +107,17 @@ def try_characters(
     losses = [trained.chosen.heldout_loss if trained.num_heldout else math.nan for trained in found]
     lost = [len(trained.chosen.collapsed) for trained in found]
     return CharacterTrial(
-        rows=rows, with_loss=losses[0], without_loss=losses[1], with_lost=lost[0], without_lost=lost[1]
+        rows=rows,
+        with_loss=losses[0],
+        without_loss=losses[1],
+        with_lost=lost[0],
+        without_lost=lost[1],
+        entropy=_entropy(files, num_features=num_features, num_classes=num_classes),
     )
+
+
+def _entropy(files: Sequence[Folder], *, num_features: int, num_classes: int) -> float:
+    rows, heldout, _ = read_rows(files, num_features=num_features, num_classes=num_classes)
+    soft = np.concatenate([rows.soft, heldout.soft]).astype(np.float64)
+    entropies = -(soft * np.log(np.maximum(soft, 1e-12))).sum(axis=1)
+    return float(entropies.mean() / math.log(num_classes))

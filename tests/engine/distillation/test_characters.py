@@ -18,10 +18,10 @@ SPEC = FeatureSpec(num_features_log2=12, max_ngram=1, max_char_ngram=5)
 LETTERS = list("abcdefghijklmnopqrstuvwxyz")
 
 
-def _written(path: Path, texts: list[str], classes: np.ndarray) -> Path:
+def _written(path: Path, texts: list[str], classes: np.ndarray, *, sure: float = 0.95) -> Path:
     block = Featurizer(SPEC).transform(texts)
     spans = [slice(a, b) for a, b in zip(block.indptr, block.indptr[1:], strict=False)]
-    soft = np.where(classes[:, None] == np.arange(2), 0.9, 0.1)
+    soft = np.where(classes[:, None] == np.arange(2), sure, 1 - sure)
     table = pa.table(
         {
             "indices": pa.array([block.indices[s] for s in spans], pa.list_(pa.int32())),
@@ -68,6 +68,19 @@ def test_a_hair_is_no_help() -> None:
     assert CharacterTrial(rows=500, with_loss=0.75, without_loss=0.77).help
     assert not CharacterTrial(rows=500, with_loss=0.75, without_loss=0.77, with_lost=1).help
     assert CharacterTrial(rows=500, with_loss=0.75, without_loss=0.77, with_lost=1, without_lost=1).help
+
+
+def test_unsure_labels_are_not_followed_closely(tmp_path: Path) -> None:
+    """What characters find in soft labels near a coin's toss may as well be their mistakes."""
+    rng = np.random.default_rng(0)
+    classes = rng.integers(0, 2, 400)
+    stems = ["".join(rng.choice(LETTERS, 7)) for _ in classes]
+    texts = [stem + ("ing" if y else "ful") for stem, y in zip(stems, classes, strict=True)]
+    trial = _tried([_written(tmp_path / "a.parquet", texts, classes, sure=0.8)])
+    assert trial.with_loss < trial.without_loss - 0.05
+    assert trial.entropy > 0.7
+    assert not trial.help
+    assert "too unsure" in str(trial)
 
 
 def test_too_few_rows_to_try(tmp_path: Path) -> None:
