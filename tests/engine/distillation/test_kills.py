@@ -74,10 +74,11 @@ def start(kept_feature_files: list[Path]) -> Iterator[Start]:
 def _rounds(out: Path, *, since: float = 0.0) -> list[int]:
     """Read how many regularizations were done by each checkpoint that is kept, and that was written since then."""
     found = []
-    for path in out.parent.glob(f"{SCRATCH}*/**/progress.pickle"):
-        with contextlib.suppress(FileNotFoundError, EOFError, pickle.UnpicklingError):  # deleted, or half written
-            if path.stat().st_mtime > since:
-                found.append(pickle.loads(path.read_bytes()).rounds)  # noqa: S301 - our own
+    with contextlib.suppress(FileNotFoundError):  # a folder that is deleted while it is looked through
+        for path in out.parent.glob(f"{SCRATCH}*/**/progress.pickle"):
+            with contextlib.suppress(FileNotFoundError, EOFError, pickle.UnpicklingError):  # deleted, or half written
+                if path.stat().st_mtime > since:
+                    found.append(pickle.loads(path.read_bytes()).rounds)  # noqa: S301 - our own
     return found
 
 
