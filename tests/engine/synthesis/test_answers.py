@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.synthesis.answers import candidates, why_none
+from engine.synthesis.answers import ENTRY, candidates, why_none
 
 CODE = """import re
 
@@ -120,12 +120,12 @@ def test_ten_thousand_fences_are_read_quickly() -> None:
     st.lists(st.sampled_from(["```", "```python", "~~~", CODE, "def label_function(x):", "  return", "it's (", "'''"]))
 )
 def test_any_mixture_of_fences_and_code_is_read_without_an_error(parts: list[str]) -> None:
-    """Whatever the answer, the search ends, and what parses stands before what does not."""
+    """Whatever the answer, the search ends, and what defines the function stands before what only mentions it."""
     shapes = []
     for candidate in candidates("\n".join(parts)):
         try:
-            ast.parse(candidate.source)
-            shapes.append(0)
+            body = ast.parse(candidate.source).body
         except SyntaxError:
-            shapes.append(1)
+            body = []
+        shapes.append(not any(isinstance(node, ast.FunctionDef) and node.name == ENTRY for node in body))
     assert shapes == sorted(shapes)
