@@ -19,7 +19,7 @@ class EndModelSpec(TaskModel):
         encoder: for `features: encoder`, a transformers folder or hub name.
         num_features_log2: n-grams are hashed into 2 to this many buckets.
         max_char_ngram: above 0, characters within words are hashed too, in threes up to so many in a row; `auto` tries
-            five on two thousand rows and keeps them where held-out soft labels are predicted better.
+            five on some thousand rows and keeps them where held-out soft labels are predicted better.
         loss: `symmetric` and `generalized` forgive wrong soft labels more than cross entropy does.
         label_temperature: below 1, soft labels are sharpened before they are learned from.
         label_smoothing: share of a soft label that is spread evenly over the classes.

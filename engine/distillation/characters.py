@@ -1,4 +1,4 @@
-"""Whether sequences of characters help a corpus, tried on two thousand rows before all are featurized.
+"""Whether sequences of characters help a corpus, tried on some thousand rows before all are featurized.
 
 They help where words are few or spelled in many ways, cost as much again as words, and lead astray where words tell
 everything. Held-out soft labels decide: the linear model is trained with the columns of characters and without them.
@@ -20,7 +20,7 @@ from engine.distillation.rows import num_covered, read_rows
 from operators.features import FeatureSpec, Featurizer
 from operators.storage import Folder
 
-SAMPLE_ROWS = 2000
+SAMPLE_ROWS = 6000
 """Rows of a trial: few enough to be held out in turn, and for training on them ten times to take seconds."""
 
 _EVERY = 3

@@ -32,7 +32,7 @@ def tried(
     shards = corpus.shards
     chosen = [shards[place * len(shards) // min(_SHARDS, len(shards))] for place in range(min(_SHARDS, len(shards)))]
     at_most = -(-SAMPLE_ROWS // len(chosen))
-    digest = digest_of("characters", 4, args["labels"], features.to_json(), str(args["text"]), at_most)
+    digest = digest_of("characters", 5, args["labels"], features.to_json(), str(args["text"]), at_most)
     paths = [features_path(ctx.run.shards, shard.key, digest) for shard in chosen]
     present = names_in(ctx.run.shards / "features")
     missing = [s.to_json() for s, path in zip(chosen, paths, strict=True) if path.name not in present]
