@@ -17,6 +17,7 @@ import fsspec.core
 
 from operators.errors import InputError
 from operators.images import UnreadableRow
+from operators.storage import ATOMIC_PUT
 
 MAX_FILE_BYTES = 256 << 20
 """Of an encoded image; more would be read for nothing, as no picture below `MAX_PIXELS` needs it."""
@@ -30,17 +31,7 @@ _PROBES = 16
 _CONNECT_S, _SILENT_S = 10.0, 30.0
 """For a web server to take a connection, and between two pieces of its answer."""
 
-_PACKAGES = {
-    "http": "aiohttp",
-    "https": "aiohttp",
-    "s3": "s3fs",
-    "s3a": "s3fs",
-    "gs": "gcsfs",
-    "gcs": "gcsfs",
-    "az": "adlfs",
-    "abfs": "adlfs",
-    "abfss": "adlfs",
-}
+_PACKAGES = {"http": "aiohttp", "https": "aiohttp", **ATOMIC_PUT}
 """With the driver of each protocol."""
 
 _LASTING = (FileNotFoundError, IsADirectoryError, NotADirectoryError)
