@@ -19,8 +19,17 @@ _MEMORY_BYTES = 1 << 30
 class History:
     """The last steps and the changes of the gradient over them."""
 
-    def __init__(self, num_weights: int) -> None:
+    def __init__(self, num_weights: int, inverse_curvature: Floats | None = None) -> None:
+        """Start with no step taken.
+
+        Args:
+            num_weights: of a step.
+            inverse_curvature: what the first guess of a direction multiplies the gradient by, in the shape of the
+                weights, up to a factor; 1 everywhere unless told. Where the curvatures of the weights differ by
+                thousands, as penalties may, a guess of 1 takes hundreds of steps to the minimum.
+        """
         fitting = _MEMORY_BYTES // (2 * 8 * num_weights)
+        self._scales: Floats | float = 1.0 if inverse_curvature is None else inverse_curvature
         self._pairs: deque[tuple[Floats, Floats, float]] = deque(maxlen=max(2, min(_MEMORY, fitting)))
 
     def add(self, step: Floats, change: Floats) -> None:
@@ -37,9 +46,10 @@ class History:
             scale = rho * _dot(step, found)
             found -= scale * change
             scales.append(scale)
+        found *= self._scales
         if self._pairs:
             _, change, rho = self._pairs[-1]
-            found /= rho * _dot(change, change)
+            found /= rho * _dot(change, self._scales * change)
         for (step, change, rho), scale in zip(self._pairs, reversed(scales), strict=True):
             found += (scale - rho * _dot(change, found)) * step
         return np.append(-found.ravel(), -_dot(found, gradient))

@@ -161,10 +161,11 @@ def _steps(
     objective: _Objective, weights: Floats, *, penalty: float, epochs: int, group: Group
 ) -> Iterator[tuple[Floats, float]]:
     """Go down to the minimum; yields weights and objective after each pass."""
-    history = History(weights.size)
+    history = History(weights.size, objective.inverse_curvature)
     value, gradient = objective(weights, penalty)
     for _ in range(epochs):
-        # The smoothness of the mean loss over rows of length 1 and a bias is below 1, so a first step of 1 is safe.
+        # The smoothness of the mean loss over rows of length 1 and a bias is below 1, so a first step of 1 is safe, or
+        # one of the halves of it where the penalty's factors stretch the direction.
         told = history.direction(gradient) if group.rank == 0 else np.zeros(weights.size + 1)
         told = group.from_first(told)
         direction, slope = told[:-1].reshape(weights.shape), float(told[-1])
@@ -192,6 +193,10 @@ class _Objective:
     def __init__(self, rows: Rows, group: Group, loss: Loss, factors: Floats | None) -> None:
         self._rows, self._group, self._loss = rows, group, loss
         self._factors = 1.0 if factors is None else factors
+        self.inverse_curvature = None
+        if factors is not None:
+            # Most features are rare, and the penalty is all that holds their weights. The bias has none.
+            self.inverse_curvature = 1.0 / np.concatenate([factors, np.ones((1, factors.shape[1]))])
         self._targets = rows.soft if rows.targets is None else rows.targets
         self._weight = float(group.total(np.array([rows.total_weight]))[0])
         self._transposed = rows.features.T

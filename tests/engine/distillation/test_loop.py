@@ -11,7 +11,8 @@ import scipy.sparse as sp
 from engine.distillation.choice import Candidate, Choice
 from engine.distillation.groups import Alone
 from engine.distillation.lbfgs import History
-from engine.distillation.loop import Progress, cross_entropy, train
+from engine.distillation.loop import Progress, cross_entropy, retrain, train
+from engine.distillation.losses import Loss
 from engine.distillation.rows import Rows
 from operators.features import unit_rows
 
@@ -52,6 +53,26 @@ def test_the_gradient_vanishes_at_the_end() -> None:
         towards = rng.normal(size=done.weights.shape)
         slope = (objective(done.weights + 1e-4 * towards) - objective(done.weights - 1e-4 * towards)) / 2e-4
         assert abs(slope) < 0.01 * np.linalg.norm(towards)
+
+
+def test_penalties_of_all_sizes_are_minimised_in_the_passes_of_a_round() -> None:
+    """Forty passes come to the minimum of thousands, also where the penalties of weights differ by thousands."""
+    rng = np.random.default_rng(0)
+    features = unit_rows(sp.random(300, 400, density=0.05, format="csr", dtype=np.float32, rng=rng))
+    soft = rng.dirichlet(np.ones(2), size=300).astype(np.float32)
+    rows = Rows(features=features, soft=soft, folds=np.ones(300, np.uint8))
+    factors = 10.0 ** rng.uniform(-1.5, 2, size=(400, 2))
+    reached = [
+        retrain(rows, regularization=(1e-3,), epochs=n, last_epochs=n, group=Alone(), loss=Loss(), factors=factors)
+        for n in (40, 5000)
+    ]
+
+    def objective(weights: np.ndarray) -> float:
+        scores = rows.features.astype(np.float64) @ weights[:-1] + weights[-1]
+        return float(cross_entropy(scores, rows.soft).mean() + 5e-4 * (factors * np.square(weights[:-1])).sum())
+
+    early, late = map(objective, reached)
+    assert early < late * (1 + 1e-4)
 
 
 def test_a_resumed_training_ends_in_the_same_weights() -> None:
