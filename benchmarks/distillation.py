@@ -130,7 +130,7 @@ def scored(
         found[key] = score(corpus, soft[name][is_test], votes[is_test], is_test, prior=int(evidence.prior.argmax()))
     taught, gold = train & covered, np.eye(k)[corpus.gold]
     for key, labels, rows in (("distilled", soft["moment_matching"], taught), ("ceiling", gold, train)):
-        made, told = trained(matrix, labels, rows=rows, folds=folds, spec=spec, k=k, test=is_test)
+        made, told = trained(matrix, labels, rows=rows, folds=folds, spec=spec, k=k, test=is_test, seed=seed)
         # Every row has a prediction: as if one program voted on all.
         found[key] = score(corpus, made, made.argmax(axis=1).astype(np.int8)[:, None], is_test, prior=0)
         if key == "distilled":
@@ -155,6 +155,7 @@ def trained(
     spec: EndModelSpec,
     k: int,
     test: npt.NDArray[np.bool_],
+    seed: int,
 ) -> tuple[Floats, Mapping[str, Any]]:
     """Distill from `labels` as a run would; returns probabilities of the test rows and what is told of the training."""
     chosen = np.flatnonzero(rows)
@@ -173,7 +174,7 @@ def trained(
         write_rows(path, matrix, labels, folds, rows=chosen)
         names = [str(y) for y in range(k)]
         done = distill(
-            [path], spec=spec, class_names=names, seed=0, out=Path(folder) / "model", facts={}, features=features
+            [path], spec=spec, class_names=names, seed=seed, out=Path(folder) / "model", facts={}, features=features
         )
         model = load_model(Path(folder) / "model")
         assert isinstance(model, FeatureModel), "a fine-tuned encoder reads texts, and has no features to score"

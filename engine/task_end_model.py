@@ -20,6 +20,8 @@ class EndModelSpec(TaskModel):
         num_features_log2: n-grams are hashed into 2 to this many buckets.
         max_char_ngram: above 0, characters within words are hashed too, in threes up to so many in a row; `auto` tries
             five on some thousand rows and keeps them where held-out soft labels are predicted better.
+        feature_dropout: share of a row's features that training leaves out at random, so that the model does not lean
+            on the programs' own words alone; .5 of n-grams and 0 of others unless given, and not for `fine_tune`.
         loss: `symmetric` and `generalized` forgive wrong soft labels more than cross entropy does.
         label_temperature: below 1, soft labels are sharpened before they are learned from.
         label_smoothing: share of a soft label that is spread evenly over the classes.
@@ -46,6 +48,7 @@ class EndModelSpec(TaskModel):
     num_features_log2: Annotated[int, Field(ge=10, le=24)] = 18
     max_ngram: Annotated[int, Field(ge=1, le=3)] = 2
     max_char_ngram: Annotated[int, Field(ge=0, le=6)] | Literal["auto"] = "auto"
+    feature_dropout: Annotated[float, Field(ge=0, lt=1)] | None = None
     loss: Literal["cross_entropy", "symmetric", "generalized"] = "cross_entropy"
     label_temperature: Annotated[float, Field(ge=0.05, le=20)] = 1.0
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
@@ -79,6 +82,8 @@ class EndModelSpec(TaskModel):
             raise ValueError(
                 "`head: fine_tune` trains an encoder: add `features: encoder` and `encoder: <folder or hub name>`"
             )
+        if self.feature_dropout and self.head == "fine_tune":
+            raise ValueError("`feature_dropout` is for `head: linear` and `head: mlp`; leave it out of a `fine_tune`")
         if self.self_training and self.head != "linear":
             raise ValueError(f"`self_training` is for `head: linear`, got `head: {self.head}`; leave one of them out")
         return self

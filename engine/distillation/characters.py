@@ -2,8 +2,9 @@
 
 They help where words are few or spelled in many ways, cost as much again as words, and lead astray where words tell
 everything. Held-out soft labels decide: the linear model is trained with the columns of characters and without them.
-They cannot tell a closer fit to what is right from a closer fit to the label model's mistakes, so where it is unsure of
-most rows words stay alone.
+No feature is left out (see `dropout`): of a word that is, characters would still tell, and help for that alone. Soft
+labels cannot tell a closer fit to what is right from a closer fit to the label model's mistakes, so where it is unsure
+of most rows words stay alone.
 """
 
 from __future__ import annotations

@@ -44,6 +44,8 @@ class Job:
         loss: of a row.
         self_training: whether uncovered rows in the files are learned from.
         telling: whether the penalty follows how telling a feature is; see `ratios`.
+        dropout: share of a row's features that is left out in training; see `dropout`.
+        seed: of what is left out.
         first_columns: only so many of the features count, the first; all of them unless given.
     """
 
@@ -55,6 +57,8 @@ class Job:
     loss: Loss = field(default_factory=Loss)
     self_training: bool = False
     telling: bool = False
+    dropout: float = 0.0
+    seed: int = 0
     first_columns: int | None = None
 
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from engine.distillation.calibration import best_temperature
 from engine.distillation.choice import Candidate, Choice, class_shares
+from engine.distillation.dropout import thinned
 from engine.distillation.folds import Split, pooled
 from engine.distillation.groups import Group
 from engine.distillation.loop import Progress, Scores, retrain, train
@@ -150,7 +151,7 @@ class LinearTraining:
                 kept[candidate.regularization, candidate.epoch] = scores.astype(np.float16)
 
         train(
-            split.rows.prepared(setting.loss, self._shares),
+            self._thinned(split.rows).prepared(setting.loss, self._shares),
             split.heldout.prepared(setting.loss, self._shares),
             regularization=setting.regularization,
             epochs=self._job.epochs,
@@ -164,7 +165,7 @@ class LinearTraining:
 
     def _retrained(self, rows: Rows, factors: Floats | None, setting: Setting, chosen: Candidate) -> Floats:
         return retrain(
-            rows.prepared(setting.loss, self._shares),
+            self._thinned(rows).prepared(setting.loss, self._shares),
             regularization=tuple(r for r in setting.regularization if r >= chosen.regularization),
             epochs=self._job.epochs,
             last_epochs=chosen.epoch,
@@ -172,6 +173,9 @@ class LinearTraining:
             loss=setting.loss,
             factors=factors,
         )
+
+    def _thinned(self, rows: Rows) -> Rows:
+        return thinned(rows, dropout=self._job.dropout, seed=(self._job.seed, self._group.rank))
 
     def _scores(self, setting: Setting, choice: Choice) -> Scores:
         """Return the (h, k) scores of held-out rows, in the order of the splits."""

@@ -2,8 +2,8 @@
 
 It runs in this process and on the workers of Ray Train alike. Each holds its rows; the gradient is a sum over rows,
 added up by `Group.total`, and the direction comes from rank 0. All branches depend on values that every worker has
-to the last bit, so that workers never part ways. Nothing is drawn at random: the start is zero and every step uses
-all rows, so the same rows in the same files give the same weights.
+to the last bit, so that workers never part ways. Nothing is drawn here: the start is zero and every step uses all
+rows, so the same rows in the same files give the same weights.
 
 Reference: Nocedal and Wright, Numerical Optimization (2006), algorithms 7.4 and 3.1.
 """
@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from engine.distillation.calibration import least_loss, losses_by_temperature
 from engine.distillation.choice import Candidate, Choice, class_shares
 from engine.distillation.groups import Group
 from engine.distillation.lbfgs import History
@@ -233,16 +234,16 @@ class _Judge:
 
     def __call__(self, weights: Floats, *, regularization: float, epoch: int, train_loss: float) -> Candidate:
         scores = scores_of(self._heldout.features, weights)
-        losses = cross_entropy(scores.astype(np.float64), self._targets)
-        loss = (losses if self._heldout.weights is None else losses * self._heldout.weights).sum()
+        losses = losses_by_temperature(scores, self._targets, self._heldout.weights)
         predicted = np.bincount(scores.argmax(axis=1), minlength=scores.shape[1]).astype(np.float64)
-        total = self._group.total(np.append(predicted, loss))
+        total = self._group.total(np.concatenate([predicted, losses]))
+        predicted, losses = total[: len(predicted)], total[len(predicted) :]
         candidate = Candidate(
             regularization=regularization,
             epoch=epoch,
             train_loss=train_loss,
-            heldout_loss=float(total[-1] / self._weight),
-            predicted_shares=tuple((total[:-1] / self._num_rows).tolist()),
+            heldout_loss=least_loss(losses) / float(self._weight),
+            predicted_shares=tuple((predicted / self._num_rows).tolist()),
             label_shares=tuple(self._shares.tolist()),
         )
         if self._on_candidate is not None:

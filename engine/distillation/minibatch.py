@@ -18,9 +18,10 @@ import numpy.typing as npt
 import torch
 
 from engine.distillation.batches import batches_of
+from engine.distillation.calibration import least_loss, losses_by_temperature
 from engine.distillation.choice import Candidate, class_shares
+from engine.distillation.dropout import thinned_features
 from engine.distillation.groups import Group
-from engine.distillation.loop import cross_entropy
 from engine.distillation.losses import Loss
 from engine.distillation.network_spec import NetworkProgress, NetworkSpec
 from engine.distillation.networks import Network, flat, put
@@ -54,6 +55,7 @@ class Trainer:
         loss: Loss,
         group: Group,
         attempt: int,
+        dropout: float = 0.0,
     ) -> None:
         """Set up a training.
 
@@ -66,9 +68,10 @@ class Trainer:
             loss: of a row.
             group: whom to train with.
             attempt: which setting this is, so that each draws otherwise.
+            dropout: share of a row's features that is left out of a step, others each time; see `dropout`.
         """
         self._network, self._rows, self._heldout, self._spec = network, rows, heldout, spec
-        self._loss, self._group, self._attempt = loss, group, attempt
+        self._loss, self._group, self._attempt, self._dropout = loss, group, attempt, dropout
         self._start = flat(network)
         mine = -(-rows.num_rows // max(1, -(-spec.batch_size // group.size)))
         places = group.total(np.eye(group.size)[group.rank] * mine)
@@ -141,7 +144,8 @@ class Trainer:
             for step in range(first, last):
                 for settings in optimizer.param_groups:
                     settings["lr"] = self._spec.learning_rate * self._pace(epoch * self._steps + step)
-                sums += self._step(optimizer, batches[step] if step < len(batches) else np.zeros(0, np.int64))
+                batch = batches[step] if step < len(batches) else np.zeros(0, np.int64)
+                sums += self._step(optimizer, batch, drawn)
         loss, weight = self._group.total(sums)
         return float(loss / weight)
 
@@ -152,14 +156,19 @@ class Trainer:
         warm = max(1.0, _WARM * total)
         return min((step + 1) / warm, (total - step) / max(1.0, total - warm))
 
-    def _step(self, optimizer: torch.optim.Optimizer, batch: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+    def _step(
+        self, optimizer: torch.optim.Optimizer, batch: npt.NDArray[np.int64], drawn: np.random.Generator
+    ) -> npt.NDArray[np.float64]:
         optimizer.zero_grad()
         rows, sums = self._rows, np.zeros(2)
         targets = rows.soft if rows.targets is None else rows.targets
         for places in np.array_split(batch, self._spec.accumulate):
             if not len(places):
                 continue
-            scores = self._network(rows.features[places])
+            features = rows.features[places]
+            if self._dropout:
+                features = thinned_features(features, dropout=self._dropout, rng=drawn)
+            scores = self._network(features)
             given = scores.detach().cpu().numpy().astype(np.float64)
             values, errors = self._loss.values_and_errors(given, targets[places])
             weights = np.ones(len(places)) if rows.weights is None else rows.weights[places]
@@ -194,18 +203,15 @@ class Trainer:
         rows = self._heldout
         scores = self._network.scores(rows.features)
         k = rows.soft.shape[1]
-        losses = np.zeros(0)
-        if rows.num_rows:
-            losses = cross_entropy(scores.astype(np.float64), rows.soft if rows.targets is None else rows.targets)
-        loss = (losses if rows.weights is None else losses * rows.weights).sum()
+        losses = losses_by_temperature(scores, rows.soft if rows.targets is None else rows.targets, rows.weights)
         predicted = np.bincount(scores.argmax(axis=1), minlength=k).astype(np.float64)
         soft = class_shares(rows.soft)
-        told = self._group.total(np.concatenate([predicted, soft, [rows.num_rows, loss, rows.total_weight]]))
+        told = self._group.total(np.concatenate([predicted, soft, losses, [rows.num_rows, rows.total_weight]]))
         return Candidate(
             regularization=penalty,
             epoch=number,
             train_loss=train_loss,
-            heldout_loss=float(told[-2] / told[-1]),
-            predicted_shares=tuple((told[:k] / told[-3]).tolist()),
-            label_shares=tuple((told[k : 2 * k] / told[-3]).tolist()),
+            heldout_loss=least_loss(told[2 * k : -2]) / float(told[-1]),
+            predicted_shares=tuple((told[:k] / told[-2]).tolist()),
+            label_shares=tuple((told[k : 2 * k] / told[-2]).tolist()),
         )

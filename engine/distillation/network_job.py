@@ -121,6 +121,7 @@ class _Work:
             loss=setting.loss,
             group=self._group,
             attempt=len(progress.tried),
+            dropout=self._job.dropout,
         )
         trainer.train(setting.regularization, progress, on_round)
         put(self._network, progress.choice.weights)

@@ -15,6 +15,7 @@ from cluster.session import connect
 from engine.distillation import safety
 from engine.distillation.artifact import commit
 from engine.distillation.checkpoints import Checkpoints
+from engine.distillation.dropout import dropout_of
 from engine.distillation.groups import Alone
 from engine.distillation.heads import do
 from engine.distillation.job import Job, Trained
@@ -58,7 +59,7 @@ def distill(
         feature_files: written by `operators.featurize.FeaturizeShard`.
         spec: of the task.
         class_names: k names.
-        seed: of the task, written into the model's config; the linear head draws nothing.
+        seed: of the task, of all that is drawn; written into the model's config.
         out: folder of the model; one that is there is replaced.
         facts: JSON values for config and model card, such as the task's name.
         shared: folder that all nodes reach, for checkpoints of Ray Train; the one that `out` is in unless told.
@@ -91,6 +92,8 @@ def distill(
         loss=loss_of(spec),
         self_training=spec.self_training,
         telling=features.kind == "hashed_ngrams",
+        dropout=dropout_of(spec, features),
+        seed=seed,
     )
     if spec.head != "linear":
         job = NetworkJob.of(job, NetworkSpec.of(spec, seed=seed), class_names=class_names)
