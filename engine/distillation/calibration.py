@@ -21,7 +21,7 @@ _STEPS = 31
 _COARSE, _FINE = 1.5, 0.1
 """Half widths of the two grids, in natural logarithms: temperatures from .22 to 4.5, found to within 1 percent."""
 
-_FEW = np.linspace(-1.2, 1.2, 9)
+_FEW = np.linspace(-1.2, 1.2, 13)
 """Logarithms of the temperatures at which candidates are compared, between which a parabola finds the least loss."""
 
 _BINS = 10
