@@ -130,12 +130,14 @@ def _procedure(config: Mapping[str, Any]) -> list[str]:
     done = config["training"]
     loss = done["heldout_loss"]
     chosen = "chosen on held-out soft labels" if done["num_heldout"] else "not chosen, as no row was held out"
+    dropout = done.get("feature_dropout", 0.0)  # Models of before do not say.
     held_out = f"of which {done['num_heldout']} held out"
     if done["num_heldout"] == done["num_rows"]:
         held_out = "all of them held out in turn"
     rows: list[tuple[str, object]] = [
         ("rows", f"{done['num_rows']}, {held_out}"),
         ("regularization, epoch", f"{done['regularization']:g}, {done['epoch']} ({chosen})"),
+        *([("left out in training", f"{dropout:.0%} of each row's features, at random")] if dropout else []),
         *([("trained with", done["setting"])] if done["setting"] else []),
         ("temperature", f"{config['temperature']:.3f} (makes its confidence that of held-out soft labels)"),
         ("held-out loss", "none, as no row was held out" if loss is None else f"{loss:.4f}"),

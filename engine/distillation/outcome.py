@@ -32,6 +32,7 @@ class Distillation:
             shares, the temperature and the reliability are of what was trained without them.
         soft_shares: {class: mean soft label of all rows}.
         predicted_shares: {class: share of held-out rows that are predicted to be of it}.
+        feature_dropout: share of a row's features that was left out in training.
         setting: the safer one that was taken because the task's own loses a class, "" for the task's own.
         temperature: what scores are divided by, found on held-out soft labels.
         reliability: calibrated confidence of held-out rows beside the soft label of the predicted class.
@@ -54,6 +55,7 @@ class Distillation:
     learned_heldout: bool
     soft_shares: dict[str, float]
     predicted_shares: dict[str, float]
+    feature_dropout: float
     setting: str
     temperature: float
     reliability: tuple[ReliabilityBin, ...]

@@ -127,6 +127,7 @@ def distill(
         learned_heldout=_learned_heldout(trained),
         soft_shares=dict(zip(class_names, trained.soft_shares, strict=True)),
         predicted_shares=dict(zip(class_names, chosen.predicted_shares, strict=True)),
+        feature_dropout=job.dropout,
         setting=safety.best_of(trained.progress.tried).setting.name,
         temperature=trained.temperature,
         reliability=trained.bins,
