@@ -31,7 +31,12 @@ def test_two_workers_agree_with_one_process(feature_files: Callable[..., list[Pa
     with connect(num_cpus=4):
         for trainer, workers in (("process", 1), ("ray", 2)):
             spec = EndModelSpec(
-                num_features_log2=12, max_ngram=1, regularization=(1e-2, 1e-3), trainer=trainer, num_workers=workers
+                num_features_log2=12,
+                max_ngram=1,
+                regularization=(1e-2, 1e-3),
+                feature_dropout=0.0,  # Each worker draws for itself.
+                trainer=trainer,
+                num_workers=workers,
             )
             done[trainer] = distill(
                 files, spec=spec, class_names=("bad", "good"), seed=0, out=tmp_path / trainer, facts={}
