@@ -52,9 +52,7 @@ def thinned(rows: Rows, *, dropout: float, seed: Sequence[int]) -> Rows:
         return rows
     draws = _DRAWS if rows.num_rows < _ENOUGH_ROWS else 1
     rng = np.random.default_rng(seed)
-    parts = []
-    for _ in range(draws):
-        parts.append(thinned_features(rows.features, dropout=dropout, rng=rng))
+    parts = [thinned_features(rows.features, dropout=dropout, rng=rng) for _ in range(draws)]
     return Rows(
         features=sp.vstack(parts, format="csr"), soft=np.tile(rows.soft, (draws, 1)), folds=np.tile(rows.folds, draws)
     )

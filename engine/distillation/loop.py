@@ -249,10 +249,3 @@ class _Judge:
         if self._on_candidate is not None:
             self._on_candidate(candidate, scores)
         return candidate
-
-
-def cross_entropy(scores: Floats, soft: np.ndarray) -> Floats:
-    """Return the cross entropy of each row; (n,)."""
-    top = scores.max(axis=1)
-    partition = top + np.log(np.exp(scores - top[:, None]).sum(axis=1))
-    return np.asarray(partition * soft.sum(axis=1) - (soft * scores).sum(axis=1))

@@ -11,7 +11,7 @@ import scipy.sparse as sp
 from engine.distillation.choice import Candidate, Choice
 from engine.distillation.groups import Alone
 from engine.distillation.lbfgs import History
-from engine.distillation.loop import Progress, cross_entropy, retrain, train
+from engine.distillation.loop import Progress, retrain, train
 from engine.distillation.losses import Loss
 from engine.distillation.rows import Rows
 from operators.features import unit_rows
@@ -46,7 +46,9 @@ def test_the_gradient_vanishes_at_the_end() -> None:
 
     def objective(weights: np.ndarray) -> float:
         scores = rows.features.astype(np.float64) @ weights[:-1] + weights[-1]
-        return float(cross_entropy(scores, rows.soft).mean() + penalty / 2 * np.square(weights[:-1]).sum())
+        return float(
+            Loss().values_and_errors(scores, rows.soft)[0].mean() + penalty / 2 * np.square(weights[:-1]).sum()
+        )
 
     rng = np.random.default_rng(0)
     for _ in range(5):
@@ -69,7 +71,9 @@ def test_penalties_of_all_sizes_are_minimised_in_the_passes_of_a_round() -> None
 
     def objective(weights: np.ndarray) -> float:
         scores = rows.features.astype(np.float64) @ weights[:-1] + weights[-1]
-        return float(cross_entropy(scores, rows.soft).mean() + 5e-4 * (factors * np.square(weights[:-1])).sum())
+        return float(
+            Loss().values_and_errors(scores, rows.soft)[0].mean() + 5e-4 * (factors * np.square(weights[:-1])).sum()
+        )
 
     early, late = map(objective, reached)
     assert early < late * (1 + 1e-4)
