@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -26,6 +27,28 @@ def planted(num_rows: int, *, seed: int, share: float = 0.5) -> tuple[list[str],
     return texts, classes
 
 
+def write_rows(path: Path, block: Any, soft: np.ndarray | None, folds: np.ndarray) -> Path:
+    """Write (n, d) features with (n, k) soft labels, null where there are none, and (n,) folds as a run does."""
+    spans = [slice(a, b) for a, b in zip(block.indptr, block.indptr[1:], strict=False)]
+    labels = pa.list_(pa.float32())
+    table = pa.table(
+        {
+            "indices": pa.array([block.indices[s] for s in spans], pa.list_(pa.int32())),
+            "values": pa.array([block.data[s] for s in spans], pa.list_(pa.float32())),
+            "soft_label": pa.nulls(len(spans), labels) if soft is None else pa.array(soft.tolist(), labels),
+            "fold": pa.array(folds, pa.uint8()),
+        }
+    )
+    pq.write_table(table, path)
+    return path
+
+
+@pytest.fixture
+def written_rows() -> Callable[..., Path]:
+    """Write rows that a test has featurized, see `write_rows`."""
+    return write_rows
+
+
 def write_features(
     folder: Path,
     *,
@@ -45,32 +68,10 @@ def write_features(
     features = Featurizer(SPEC).transform(texts)
     files = []
     for i, part in enumerate(np.array_split(np.arange(num_rows), num_files)):
-        block = features[part]
-        bounds = zip(block.indptr, block.indptr[1:], strict=False)
-        spans = [slice(a, b) for a, b in bounds]
-        table = pa.table(
-            {
-                "indices": pa.array([block.indices[s] for s in spans], pa.list_(pa.int32())),
-                "values": pa.array([block.data[s] for s in spans], pa.list_(pa.float32())),
-                "soft_label": pa.array(soft[part].tolist(), pa.list_(pa.float32())),
-                "fold": pa.array(folds[part], pa.uint8()),
-            }
-        )
-        files.append(folder / f"{i}.parquet")
-        pq.write_table(table, files[-1])
+        files.append(write_rows(folder / f"{i}.parquet", features[part], soft[part], folds[part]))
     if uncovered:
         block = Featurizer(SPEC).transform(planted(uncovered, seed=2, share=share)[0])
-        spans = [slice(a, b) for a, b in zip(block.indptr, block.indptr[1:], strict=False)]
-        table = pa.table(
-            {
-                "indices": pa.array([block.indices[s] for s in spans], pa.list_(pa.int32())),
-                "values": pa.array([block.data[s] for s in spans], pa.list_(pa.float32())),
-                "soft_label": pa.nulls(uncovered, pa.list_(pa.float32())),
-                "fold": pa.array([1] * uncovered, pa.uint8()),
-            }
-        )
-        files.append(folder / "uncovered.parquet")
-        pq.write_table(table, files[-1])
+        files.append(write_rows(folder / "uncovered.parquet", block, None, np.ones(uncovered)))
     return files
 
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 import scipy.sparse as sp
 from pydantic import ValidationError
@@ -69,7 +68,9 @@ def test_half_of_n_grams_is_left_out_unless_told() -> None:
 
 
 @pytest.mark.parametrize("head", ["linear", "mlp"])
-def test_a_model_learns_more_than_the_word_that_its_labels_come_from(head: str, tmp_path: Path) -> None:
+def test_a_model_learns_more_than_the_word_that_its_labels_come_from(
+    head: str, written_rows: Callable[..., Path], tmp_path: Path
+) -> None:
     """Soft labels follow one word that two thirds of a class have; ten others tell the class without it.
 
     With half of the features left out the model gives most of the rows that the programs missed their class; without
@@ -94,25 +95,13 @@ def test_a_model_learns_more_than_the_word_that_its_labels_come_from(head: str, 
             regularization=(1e-3, 1e-5),
             feature_dropout=dropout,
         )
-        file = _written(tmp_path / "rows.parquet", texts, voted.astype(int), spec)
+        block, soft = (
+            Featurizer(feature_spec(spec)).transform(texts),
+            np.where(voted[:, None] == np.arange(2), 0.9, 0.1),
+        )
+        file = written_rows(tmp_path / "rows.parquet", block, soft, np.arange(len(texts)) % 10)
         distill([file], spec=spec, class_names=("no", "yes"), seed=0, out=tmp_path / f"{dropout}", facts={})
         predicted = EndModel.load(tmp_path / f"{dropout}").predict(texts)
         found[dropout] = (predicted[missed] == 1).mean(), (predicted == classes).mean()
     assert found[0.5][0] > found[0.0][0] + 0.1
     assert found[0.5][1] > found[0.0][1] + 0.01
-
-
-def _written(path: Path, texts: list[str], classes: np.ndarray, spec: EndModelSpec) -> Path:
-    block = Featurizer(feature_spec(spec)).transform(texts)
-    spans = [slice(a, b) for a, b in zip(block.indptr, block.indptr[1:], strict=False)]
-    soft = np.where(classes[:, None] == np.arange(2), 0.9, 0.1)
-    table = pa.table(
-        {
-            "indices": pa.array([block.indices[s] for s in spans], pa.list_(pa.int32())),
-            "values": pa.array([block.data[s] for s in spans], pa.list_(pa.float32())),
-            "soft_label": pa.array(soft.tolist(), pa.list_(pa.float32())),
-            "fold": pa.array(np.arange(len(texts)) % 10, pa.uint8()),
-        }
-    )
-    pq.write_table(table, path)
-    return path
