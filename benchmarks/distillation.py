@@ -2,9 +2,10 @@
 
 Protocol: the label model is fitted on the training rows' votes and a model is distilled from its soft labels, both
 with the defaults of a task file; scores are over all test rows, covered or not (accuracy; F1 of class 1 for sms), by
-the definitions of the report. The ceiling is the same model trained on the gold labels of all training rows. Each of
-five seeds draws other held-out rows and, where a corpus has no split of its own, other test rows. Gold scores the end
-and decides nothing.
+the definitions of the report. The ceiling is the same model trained on the gold labels of all training rows, with
+features left out of them and without, whichever is better on the test rows, since gold has no programs' words to give
+away. Each of five seeds draws other held-out rows and, where a corpus has no split of its own, other test rows. Gold
+scores the end and decides nothing else.
 
     python benchmarks/distillation.py [--tasks a,b] [--seeds N] [--kinds a,b --encoder DIR --rows N] [--json FILE]
 
@@ -130,16 +131,18 @@ def scored(
         found[key] = score(corpus, soft[name][is_test], votes[is_test], is_test, prior=int(evidence.prior.argmax()))
     prior = int(models["moment_matching"].evidence.prior.argmax())
     taught, gold = train & covered, np.eye(k)[corpus.gold]
-    for key, labels, rows in (("distilled", soft["moment_matching"], taught), ("ceiling", gold, train)):
-        made, told = trained(matrix, labels, rows=rows, folds=folds, spec=spec, k=k, test=is_test, seed=seed)
+    whole = spec.model_copy(update={"feature_dropout": 0.0})
+    ways = [
+        ("distilled", soft["moment_matching"], taught, spec),
+        *((key, gold, train, one) for key, one in zip(CEILINGS, (spec, whole), strict=True)),
+    ]
+    for key, labels, rows, one in ways:
+        made, told = trained(matrix, labels, rows=rows, folds=folds, spec=one, k=k, test=is_test, seed=seed)
         # Every row has a prediction: as if one program voted on all.
         found[key] = score(corpus, made, made.argmax(axis=1).astype(np.int8)[:, None], is_test, prior=0)
         if key == "distilled":
             found["choice"] = {
-                **{
-                    name: told[name]
-                    for name in ("regularization", "epoch", "heldout_loss", "warnings", "seconds", "characters")
-                },
+                **{name: told[name] for name in TOLD},
                 "label_model_shares": shares(soft["moment_matching"][is_test], votes[is_test], prior=prior),
                 "predicted_shares": (np.bincount(made.argmax(axis=1), minlength=k) / len(made)).round(4).tolist(),
             }
@@ -213,6 +216,11 @@ def spread(runs: list[dict[str, Any]], key: str) -> float:
     return float(np.std([run[key]["score"] for run in runs], ddof=1)) if len(runs) > 1 else 0.0
 
 
+def ceiling(runs: list[dict[str, Any]]) -> str:
+    """Say which of the two ways to train on gold is better."""
+    return max(CEILINGS, key=lambda key: mean(runs, key))
+
+
 def bars(runs: Mapping[str, list[dict[str, Any]]]) -> dict[str, Any]:
     """What is claimed of n-grams: never .5 points under the label model, better on at least four, no class lost.
 
@@ -234,13 +242,13 @@ def bars(runs: Mapping[str, list[dict[str, Any]]]) -> dict[str, Any]:
         "at_most_half_a_point_under": all(gain >= -0.5 for gain in gains.values()),
         "better_on": sum(gain > 0 for gain in gains.values()),
         "collapsed": lost,
-        "under_ceiling": {name: round(mean(f, "ceiling") - mean(f, "distilled"), 2) for name, f in plain.items()},
+        "under_ceiling": {name: round(mean(f, ceiling(f)) - mean(f, "distilled"), 2) for name, f in plain.items()},
     }
 
 
 def line(key: str, runs: list[dict[str, Any]]) -> str:
     """One row of the table."""
-    cells = [f"{mean(runs, k):.1f} ± {spread(runs, k):.1f}" for k in METHODS]
+    cells = [f"{mean(runs, k):.1f} ± {spread(runs, k):.1f}" for k in (*METHODS, ceiling(runs))]
     paper = PAPER[key.split("/")[0]]
     log_loss = f"{mean(runs, 'label_model', 'log_loss'):.3f} / {mean(runs, 'distilled', 'log_loss'):.3f}"
     told = f"{100 * paper['label_model']:.0f} / {100 * paper['end_model']:.1f}"
@@ -248,7 +256,8 @@ def line(key: str, runs: list[dict[str, Any]]) -> str:
 
 
 TOLD = ("regularization", "epoch", "heldout_loss", "warnings", "seconds", "characters")
-METHODS = ("majority_vote", "label_model", "distilled", "ceiling")
+METHODS = ("majority_vote", "label_model", "distilled")
+CEILINGS = ("ceiling", "ceiling_of_whole_rows")
 
 
 if __name__ == "__main__":

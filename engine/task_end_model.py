@@ -21,7 +21,7 @@ class EndModelSpec(TaskModel):
         max_char_ngram: above 0, characters within words are hashed too, in threes up to so many in a row; `auto` tries
             five on some thousand rows and keeps them where held-out soft labels are predicted better.
         feature_dropout: share of a row's features that training leaves out at random, so that the model does not lean
-            on the programs' own words alone; .5 of n-grams and 0 of others unless given, and not for `fine_tune`.
+            on the programs' own words alone; .7 of n-grams and 0 of others unless given, and not for `fine_tune`.
         loss: `symmetric` and `generalized` forgive wrong soft labels more than cross entropy does.
         label_temperature: below 1, soft labels are sharpened before they are learned from.
         label_smoothing: share of a soft label that is spread evenly over the classes.

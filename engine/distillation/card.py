@@ -131,6 +131,7 @@ def _procedure(config: Mapping[str, Any]) -> list[str]:
     loss = done["heldout_loss"]
     chosen = "chosen on held-out soft labels" if done["num_heldout"] else "not chosen, as no row was held out"
     dropout = done.get("feature_dropout", 0.0)  # Models of before do not say.
+    of_thinned = ", of rows with as much left out" if dropout else ""
     held_out = f"of which {done['num_heldout']} held out"
     if done["num_heldout"] == done["num_rows"]:
         held_out = "all of them held out in turn"
@@ -140,7 +141,7 @@ def _procedure(config: Mapping[str, Any]) -> list[str]:
         *([("left out in training", f"{dropout:.0%} of each row's features, at random")] if dropout else []),
         *([("trained with", done["setting"])] if done["setting"] else []),
         ("temperature", f"{config['temperature']:.3f} (makes its confidence that of held-out soft labels)"),
-        ("held-out loss", "none, as no row was held out" if loss is None else f"{loss:.4f}"),
+        ("held-out loss", "none, as no row was held out" if loss is None else f"{loss:.4f}{of_thinned}"),
         ("trainer", f"{done['trainer']}: {done['trainer_reason']}"),
     ]
     shares = [(name, f"{soft:.3f}", f"{done['predicted_shares'][name]:.3f}") for name, soft in _soft(done)]

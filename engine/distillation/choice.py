@@ -31,7 +31,8 @@ class Candidate:
         regularization: weight of the L2 penalty.
         epoch: of this regularization, from 1; 0 for the start.
         train_loss: objective, with the penalty.
-        heldout_loss: mean cross entropy with the soft labels, at the temperature that suits the weights best.
+        heldout_loss: mean cross entropy with the soft labels, at the temperature that suits the weights best, of rows
+            that are thinned as in training; see `dropout`.
         predicted_shares: (k,) share of rows with each class the most probable.
         label_shares: (k,) share of the same rows with each class the most probable by their soft labels.
     """

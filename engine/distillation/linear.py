@@ -12,7 +12,7 @@ import numpy as np
 
 from engine.distillation.calibration import best_temperature
 from engine.distillation.choice import Candidate, Choice, class_shares
-from engine.distillation.dropout import thinned
+from engine.distillation.dropout import thinned, thinned_heldout
 from engine.distillation.folds import Split, pooled
 from engine.distillation.groups import Group
 from engine.distillation.loop import Progress, Scores, retrain, train
@@ -150,9 +150,11 @@ class LinearTraining:
             if kept is not None:
                 kept[candidate.regularization, candidate.epoch] = scores.astype(np.float16)
 
+        heldout = split.heldout.prepared(setting.loss, self._shares)
         train(
             self._thinned(split.rows).prepared(setting.loss, self._shares),
-            split.heldout.prepared(setting.loss, self._shares),
+            heldout,
+            judged=thinned_heldout(heldout, dropout=self._job.dropout, seed=(self._job.seed, self._group.rank)),
             regularization=setting.regularization,
             epochs=self._job.epochs,
             progress=progress,

@@ -74,6 +74,7 @@ def train(
     rows: Rows,
     heldout: Rows,
     *,
+    judged: Rows | None = None,
     regularization: tuple[float, ...],
     epochs: int,
     progress: Progress,
@@ -87,7 +88,9 @@ def train(
 
     Args:
         rows: of this worker; features already weighted, targets and weights set for the loss.
-        heldout: of this worker; they choose regularization and epoch.
+        heldout: of this worker; what is predicted of them is counted by class.
+        judged: the same rows, thinned as those to train on are; their loss chooses regularization and epoch. The
+            rows as they are unless given.
         regularization: L2 weights, relative to the mean loss of a row, falling.
         epochs: passes over the rows at most, a regularization.
         progress: where to go on; changed in place.
@@ -98,7 +101,7 @@ def train(
         on_candidate: called with each candidate and its (h, k) scores of this worker's held-out rows.
     """
     objective = _Objective(rows, group, loss or Loss(), factors)
-    judge = _Judge(heldout, group, on_candidate)
+    judge = _Judge(heldout, judged or heldout, group, on_candidate)
     for penalty in regularization[progress.rounds :]:
         _round(objective, judge, progress, penalty=penalty, epochs=epochs, group=group)
         progress.rounds += 1
@@ -225,16 +228,19 @@ class _Objective:
 class _Judge:
     """Loss and predicted class shares on the held-out rows of all workers."""
 
-    def __init__(self, heldout: Rows, group: Group, on_candidate: Callable[[Candidate, Scores], None] | None) -> None:
-        self._heldout, self._group, self._on_candidate = heldout, group, on_candidate
-        self._targets = heldout.soft if heldout.targets is None else heldout.targets
-        told = [*class_shares(heldout.soft), float(heldout.num_rows), heldout.total_weight]
+    def __init__(
+        self, heldout: Rows, judged: Rows, group: Group, on_candidate: Callable[[Candidate, Scores], None] | None
+    ) -> None:
+        self._heldout, self._judged, self._group, self._on_candidate = heldout, judged, group, on_candidate
+        self._targets = judged.soft if judged.targets is None else judged.targets
+        told = [*class_shares(heldout.soft), float(heldout.num_rows), judged.total_weight]
         *sums, self._num_rows, self._weight = group.total(np.array(told))
         self._shares = np.array(sums) / self._num_rows
 
     def __call__(self, weights: Floats, *, regularization: float, epoch: int, train_loss: float) -> Candidate:
         scores = scores_of(self._heldout.features, weights)
-        losses = losses_by_temperature(scores, self._targets, self._heldout.weights)
+        judged = scores if self._judged is self._heldout else scores_of(self._judged.features, weights)
+        losses = losses_by_temperature(judged, self._targets, self._judged.weights)
         predicted = np.bincount(scores.argmax(axis=1), minlength=scores.shape[1]).astype(np.float64)
         total = self._group.total(np.concatenate([predicted, losses]))
         predicted, losses = total[: len(predicted)], total[len(predicted) :]

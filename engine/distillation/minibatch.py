@@ -20,7 +20,7 @@ import torch
 from engine.distillation.batches import batches_of
 from engine.distillation.calibration import least_loss, losses_by_temperature
 from engine.distillation.choice import Candidate, class_shares
-from engine.distillation.dropout import thinned_features
+from engine.distillation.dropout import thinned_features, thinned_heldout
 from engine.distillation.groups import Group
 from engine.distillation.losses import Loss
 from engine.distillation.network_spec import NetworkProgress, NetworkSpec
@@ -72,6 +72,7 @@ class Trainer:
         """
         self._network, self._rows, self._heldout, self._spec = network, rows, heldout, spec
         self._loss, self._group, self._attempt, self._dropout = loss, group, attempt, dropout
+        self._judged = thinned_heldout(heldout, dropout=dropout, seed=(spec.seed, group.rank))
         self._start = flat(network)
         mine = -(-rows.num_rows // max(1, -(-spec.batch_size // group.size)))
         places = group.total(np.eye(group.size)[group.rank] * mine)
@@ -106,7 +107,7 @@ class Trainer:
         while progress.passes < self._passes and waited < _PATIENCE:
             done = progress.passes
             train_loss = self._pass(optimizer, number, done)
-            candidate = self._judged(penalty, done + 1, train_loss)
+            candidate = self._candidate(penalty, done + 1, train_loss)
             weights = flat(self._network)
             progress.candidates.append(candidate)
             progress.choice.offer(candidate, weights)
@@ -199,11 +200,12 @@ class Trainer:
             p.grad = sums[start : start + p.numel()].reshape(p.shape)
             start += p.numel()
 
-    def _judged(self, penalty: float, number: int, train_loss: float) -> Candidate:
-        rows = self._heldout
+    def _candidate(self, penalty: float, number: int, train_loss: float) -> Candidate:
+        rows, judged = self._heldout, self._judged
         scores = self._network.scores(rows.features)
+        thin = scores if judged is rows else self._network.scores(judged.features)
         k = rows.soft.shape[1]
-        losses = losses_by_temperature(scores, rows.soft if rows.targets is None else rows.targets, rows.weights)
+        losses = losses_by_temperature(thin, rows.soft if rows.targets is None else rows.targets, rows.weights)
         predicted = np.bincount(scores.argmax(axis=1), minlength=k).astype(np.float64)
         soft = class_shares(rows.soft)
         told = self._group.total(np.concatenate([predicted, soft, losses, [rows.num_rows, rows.total_weight]]))

@@ -21,7 +21,8 @@ class Distillation:
         head: "linear", "mlp" or "fine_tune".
         regularization: chosen L2 weight.
         epoch: chosen pass.
-        heldout_loss: of the chosen weights, cross entropy with held-out soft labels; NaN where none were held out.
+        heldout_loss: of the chosen weights, cross entropy with held-out soft labels, of rows that are thinned as in
+            training; NaN where none were held out.
         candidates: every pass of every regularization, on held-out rows.
         trainer: "process" or "ray".
         trainer_reason: why that one.

@@ -82,7 +82,7 @@ def distill(ctx: Context, corpus: Corpus, labels: str, *, origin: Origin) -> Dis
     knobs = {f"`end_model.{key}`": value for key, value in spec.model_dump().items()}
     inputs = Inputs(
         stage="distill",
-        version=(7,),
+        version=(8,),
         parts=(
             Input(
                 name="the soft labels",

@@ -62,8 +62,8 @@ def test_it_says_what_the_model_was_made_from(feature_files: Files, tmp_path: Pa
         f"| links | {'c' * 16} | 0.2500 | gpt-5-mini |",
         f"| praise | {'d' * 16} | 0.5000 | not stated |",
         "| rows | 400, all of them held out in turn |",
-        "| left out in training | 50% of each row's features, at random |",
-        f"| held-out loss | {config['training']['heldout_loss']:.4f} |",
+        "| left out in training | 70% of each row's features, at random |",
+        f"| held-out loss | {config['training']['heldout_loss']:.4f}, of rows with as much left out |",
         "- No program votes on 37.5% of the rows: it was taught none like them, and answers all the same.",
         "Not measured on gold labels: the run has not got that far.",
     ):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 import scipy.sparse as sp
 from pydantic import ValidationError
 
-from engine.distillation.dropout import dropout_of, thinned
+from engine.distillation.dropout import dropout_of, thinned, thinned_heldout
 from engine.distillation.end_model import EndModel
 from engine.distillation.rows import Rows, feature_spec
 from engine.distillation.train import distill
@@ -51,11 +52,64 @@ def test_the_seed_settles_what_is_left_out() -> None:
     assert thinned(rows, dropout=0.0, seed=(1, 0)) is rows
 
 
-def test_half_of_n_grams_is_left_out_unless_told() -> None:
+@pytest.mark.parametrize(("dropout", "draws"), [(0.1, 1), (0.7, 3), (0.8, 5), (0.95, 5)])
+def test_rows_stand_there_the_more_often_the_less_is_left_of_them(dropout: float, draws: int) -> None:
+    """All that is left of a row together is about as much as the row, but it stands there five times at most."""
+    assert thinned(_rows(), dropout=dropout, seed=(0, 0)).num_rows == 200 * draws
+
+
+def test_many_rows_stand_there_once() -> None:
+    """From 100,000 rows others like it say the rest."""
+    features = sp.csr_matrix(np.ones((100_000, 1), np.float32))
+    rows = Rows(features=features, soft=np.full((100_000, 2), 0.5, np.float32), folds=np.ones(100_000, np.uint8))
+    assert thinned(rows, dropout=0.5, seed=(0, 0)).num_rows == 100_000
+
+
+def test_rows_to_choose_by_are_thinned_once_and_otherwise() -> None:
+    """Held-out rows lose as much of their features, others than rows to train on, and keep targets and weights."""
+    rows = replace(_rows(), targets=np.full((200, 3), 1 / 3), weights=np.arange(200.0))
+    found = thinned_heldout(rows, dropout=0.5, seed=(1, 0))
+    assert abs(found.features.nnz / rows.features.nnz - 0.5) < 0.05
+    assert (found.features != thinned(rows, dropout=0.5, seed=(1, 0)).features[:200]).nnz > 0
+    assert (found.features != thinned_heldout(rows, dropout=0.5, seed=(1, 0)).features).nnz == 0
+    assert found.targets is rows.targets
+    assert found.weights is rows.weights
+    assert thinned_heldout(rows, dropout=0.0, seed=(1, 0)) is rows
+
+
+@pytest.mark.parametrize("head", ["linear", "mlp"])
+def test_it_is_chosen_by_rows_that_miss_features(head: str, written_rows: Callable[..., Path], tmp_path: Path) -> None:
+    """Where a word tells the soft label, whole held-out rows are predicted well and thinned ones cannot be."""
+    rng = np.random.default_rng(0)
+    voted = rng.random(600) < 0.5
+    # Of the same length, which is a feature too.
+    texts = [" ".join(["kw" if yes else rng.choice(WORDS), *rng.choice(WORDS, 6)]) for yes in voted]
+    soft = np.where(voted[:, None] == np.arange(2), 0.1, 0.9)
+    told = {}
+    for dropout in (0.0, 0.5):
+        spec = EndModelSpec(
+            head=head,
+            hidden_units=8,
+            max_char_ngram=0,
+            num_features_log2=12,
+            max_ngram=1,
+            regularization=(1e-4,),
+            feature_dropout=dropout,
+        )
+        block = Featurizer(feature_spec(spec)).transform(texts)
+        file = written_rows(tmp_path / "rows.parquet", block, soft, np.arange(len(texts)) % 10)
+        done = distill([file], spec=spec, class_names=("yes", "no"), seed=0, out=tmp_path / f"{dropout}", facts={})
+        told[dropout] = done.heldout_loss
+    entropy = -0.9 * np.log(0.9) - 0.1 * np.log(0.1)
+    assert told[0.0] < entropy + 0.03
+    assert told[0.5] > entropy + 0.1
+
+
+def test_most_n_grams_are_left_out_unless_told() -> None:
     """Embeddings and columns are whole, and a task may say otherwise; a fine-tuned encoder refuses it."""
     encoder = EndModelSpec(features="encoder", encoder="somewhere")
     columns = EndModelSpec(features="columns")
-    assert dropout_of(EndModelSpec(), feature_spec(EndModelSpec())) == 0.5
+    assert dropout_of(EndModelSpec(), feature_spec(EndModelSpec())) == 0.7
     assert dropout_of(EndModelSpec(), feature_spec(EndModelSpec(), embedding_width=8)) == 0.0
     assert dropout_of(encoder, feature_spec(encoder)) == 0.0
     assert dropout_of(columns, feature_spec(columns, columns=["a"])) == 0.0

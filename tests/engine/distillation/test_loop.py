@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
+from engine.distillation.calibration import least_loss, losses_by_temperature
 from engine.distillation.choice import Candidate, Choice
 from engine.distillation.groups import Alone
 from engine.distillation.lbfgs import History
@@ -77,6 +78,34 @@ def test_penalties_of_all_sizes_are_minimised_in_the_passes_of_a_round() -> None
 
     early, late = map(objective, reached)
     assert early < late * (1 + 1e-4)
+
+
+def test_thinned_rows_choose_and_whole_ones_are_counted() -> None:
+    """The loss of a candidate is that of the rows to judge by, its predicted shares those of the held-out rows."""
+    heldout = _rows(50, seed=1)
+    judged = heldout.with_features(_rows(50, seed=2).features)
+    kept: dict[tuple[float, int], np.ndarray] = {}
+    done = train(
+        _rows(200, seed=0),
+        heldout,
+        judged=judged,
+        regularization=(0.1, 0.01),
+        epochs=10,
+        progress=Progress.start(20, 3),
+        group=Alone(),
+        on_round=lambda _: None,
+        on_candidate=lambda c, scores: kept.update({(c.regularization, c.epoch): scores}),
+    )
+    assert done.choice.best is not None
+    weights = done.choice.weights
+    losses = losses_by_temperature(judged.features @ weights[:-1] + weights[-1], judged.soft)
+    assert done.choice.best.heldout_loss == pytest.approx(least_loss(losses) / 50, rel=1e-5)
+    assert done.choice.best.heldout_loss == min(c.heldout_loss for c in done.candidates if not c.collapsed)
+    whole = heldout.features @ weights[:-1] + weights[-1]
+    shares = np.bincount(whole.argmax(axis=1), minlength=3) / 50
+    assert done.choice.best.predicted_shares == pytest.approx(tuple(shares))
+    best = done.choice.best
+    np.testing.assert_allclose(kept[best.regularization, best.epoch], whole, rtol=1e-4, atol=1e-5)
 
 
 def test_a_resumed_training_ends_in_the_same_weights() -> None:
