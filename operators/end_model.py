@@ -6,6 +6,7 @@ What workers need to predict. Training it is `engine.distillation`.
 from __future__ import annotations
 
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -41,7 +42,7 @@ _BATCH = 4096
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class FeatureModel:
+class FeatureModel(ABC):
     """What every classifier over weighted features has in common; `LinearModel` is one.
 
     Attributes:
@@ -92,9 +93,9 @@ class FeatureModel:
         """Return the probability of each class for rows that are featurized by `features`; (n, k)."""
         return softmax(self.scores(weighted(features, self.scales)) / self.temperature)
 
+    @abstractmethod
     def scores(self, features: Sparse) -> npt.NDArray[np.float32]:
         """Score (n, d) weighted features; (n, k), before the temperature."""
-        raise NotImplementedError
 
     def save(self, folder: Path) -> None:
         """Write config.json and model.safetensors into an existing folder."""
