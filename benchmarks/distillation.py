@@ -242,6 +242,9 @@ def bars(runs: Mapping[str, list[dict[str, Any]]]) -> dict[str, Any]:
         "at_most_half_a_point_under": all(gain >= -0.5 for gain in gains.values()),
         "better_on": sum(gain > 0 for gain in gains.values()),
         "collapsed": lost,
+        "under_same_model_on_gold": {
+            name: round(mean(f, "ceiling") - mean(f, "distilled"), 2) for name, f in plain.items()
+        },
         "under_ceiling": {name: round(mean(f, ceiling(f)) - mean(f, "distilled"), 2) for name, f in plain.items()},
     }
 
