@@ -94,6 +94,7 @@ def test_one_program_that_does_not_parse_is_left_out_and_named(project: Callable
     assert "label_function" in said
 
 
+@pytest.mark.long
 def test_null_text_is_a_row_that_no_program_sees(project: Callable[..., Path]):
     """A null text is labeled by no program, kept as an uncovered row, and counted."""
     task = project(num_rows=0)
@@ -103,6 +104,7 @@ def test_null_text_is_a_row_that_no_program_sees(project: Callable[..., Path]):
     assert "30 rows have a null text" in refusal(task, until="label", code=0)
 
 
+@pytest.mark.long
 def test_no_programs_and_no_language_model(project: Callable[..., Path]):
     """A task that says nothing on programs is told both ways to get them."""
     task = project(num_rows=20)
@@ -112,6 +114,7 @@ def test_no_programs_and_no_language_model(project: Callable[..., Path]):
     assert "language_model" in said
 
 
+@pytest.mark.long
 def test_a_full_disk_is_named(project: Callable[..., Path], tmp_path: Path):
     """When the run directory's disk is full the message says so; with room, the same command finishes."""
     task = project(num_rows=200)

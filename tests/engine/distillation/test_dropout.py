@@ -94,6 +94,7 @@ def test_it_is_chosen_by_rows_that_miss_features(head: str, written_rows: Callab
             num_features_log2=12,
             max_ngram=1,
             regularization=(1e-4,),
+            epochs=20,
             feature_dropout=dropout,
         )
         block = Featurizer(feature_spec(spec)).transform(texts)
@@ -147,6 +148,7 @@ def test_a_model_learns_more_than_the_word_that_its_labels_come_from(
             num_features_log2=12,
             max_ngram=1,
             regularization=(1e-3, 1e-5),
+            epochs=15,
             feature_dropout=dropout,
         )
         block, soft = (
