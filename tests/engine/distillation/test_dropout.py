@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from pydantic import ValidationError
 
 from engine.distillation.dropout import dropout_of, thinned, thinned_heldout
 from engine.distillation.end_model import EndModel
+from engine.distillation.outcome import Distillation
 from engine.distillation.rows import Rows, feature_spec
 from engine.distillation.train import distill
 from engine.task_end_model import EndModelSpec
@@ -26,6 +28,19 @@ def _rows(n: int = 200) -> Rows:
     features = unit_rows(sp.random(n, 50, density=0.4, format="csr", dtype=np.float32, rng=rng))
     soft = rng.dirichlet(np.ones(3), size=n).astype(np.float32)
     return Rows(features=features, soft=soft, folds=(np.arange(n) % 10).astype(np.uint8))
+
+
+def _spec(head: str, dropout: float, *, epochs: int, regularization: tuple[float, ...]) -> EndModelSpec:
+    words: dict[str, Any] = {"max_char_ngram": 0, "num_features_log2": 12, "max_ngram": 1, "hidden_units": 8}
+    return EndModelSpec(head=head, feature_dropout=dropout, epochs=epochs, regularization=regularization, **words)
+
+
+def _distill(
+    spec: EndModelSpec, texts: list[str], soft: np.ndarray, written_rows: Callable[..., Path], out: Path
+) -> Distillation:
+    block = Featurizer(feature_spec(spec)).transform(texts)
+    file = written_rows(out.parent / "rows.parquet", block, soft, np.arange(len(texts)) % 10)
+    return distill([file], spec=spec, class_names=("no", "yes"), seed=0, out=out, facts={})
 
 
 def test_half_of_each_row_is_left_twice() -> None:
@@ -87,20 +102,8 @@ def test_it_is_chosen_by_rows_that_miss_features(head: str, written_rows: Callab
     soft = np.where(voted[:, None] == np.arange(2), 0.1, 0.9)
     told = {}
     for dropout in (0.0, 0.5):
-        spec = EndModelSpec(
-            head=head,
-            hidden_units=8,
-            max_char_ngram=0,
-            num_features_log2=12,
-            max_ngram=1,
-            regularization=(1e-4,),
-            epochs=20,
-            feature_dropout=dropout,
-        )
-        block = Featurizer(feature_spec(spec)).transform(texts)
-        file = written_rows(tmp_path / "rows.parquet", block, soft, np.arange(len(texts)) % 10)
-        done = distill([file], spec=spec, class_names=("yes", "no"), seed=0, out=tmp_path / f"{dropout}", facts={})
-        told[dropout] = done.heldout_loss
+        spec = _spec(head, dropout, epochs=20, regularization=(1e-4,))
+        told[dropout] = _distill(spec, texts, soft, written_rows, tmp_path / f"{dropout}").heldout_loss
     entropy = -0.9 * np.log(0.9) - 0.1 * np.log(0.1)
     assert told[0.0] < entropy + 0.03
     assert told[0.5] > entropy + 0.1
@@ -141,22 +144,9 @@ def test_a_model_learns_more_than_the_word_that_its_labels_come_from(
     missed = (classes == 1) & ~voted
     found = {}
     for dropout in (0.0, 0.5):
-        spec = EndModelSpec(
-            head=head,
-            hidden_units=8,
-            max_char_ngram=0,
-            num_features_log2=12,
-            max_ngram=1,
-            regularization=(1e-3, 1e-5),
-            epochs=15,
-            feature_dropout=dropout,
-        )
-        block, soft = (
-            Featurizer(feature_spec(spec)).transform(texts),
-            np.where(voted[:, None] == np.arange(2), 0.9, 0.1),
-        )
-        file = written_rows(tmp_path / "rows.parquet", block, soft, np.arange(len(texts)) % 10)
-        distill([file], spec=spec, class_names=("no", "yes"), seed=0, out=tmp_path / f"{dropout}", facts={})
+        spec = _spec(head, dropout, epochs=15, regularization=(1e-3, 1e-5))
+        soft = np.where(voted[:, None] == np.arange(2), 0.9, 0.1)
+        _distill(spec, texts, soft, written_rows, tmp_path / f"{dropout}")
         predicted = EndModel.load(tmp_path / f"{dropout}").predict(texts)
         found[dropout] = (predicted[missed] == 1).mean(), (predicted == classes).mean()
     assert found[0.5][0] > found[0.0][0] + 0.1
