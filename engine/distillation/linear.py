@@ -15,7 +15,8 @@ from engine.distillation.choice import Candidate, Choice, class_shares
 from engine.distillation.dropout import thinned, thinned_heldout
 from engine.distillation.folds import Split, pooled
 from engine.distillation.groups import Group
-from engine.distillation.loop import Progress, Scores, retrain, train
+from engine.distillation.judge import Scores
+from engine.distillation.loop import Progress, retrain, train
 from engine.distillation.ratios import penalty_factors
 from engine.distillation.rows import Rows, joined
 from engine.distillation.safety import Setting, Tried, best_of, settings

@@ -12,22 +12,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from engine.distillation.calibration import least_loss, losses_by_temperature
-from engine.distillation.choice import Candidate, Choice, class_shares
+from engine.distillation.choice import Candidate, Choice
 from engine.distillation.groups import Group
+from engine.distillation.judge import Judge, Scores
 from engine.distillation.lbfgs import History
 from engine.distillation.losses import Loss
 from engine.distillation.rows import Rows
 from engine.distillation.safety import Tried
 from operators.end_model import scores_of
 from operators.schema import Floats
-
-Scores = npt.NDArray[Any]
 
 _HALVINGS = 20
 _SUFFICIENT = 1e-4
@@ -101,7 +97,7 @@ def train(
         on_candidate: called with each candidate and its (h, k) scores of this worker's held-out rows.
     """
     objective = _Objective(rows, group, loss or Loss(), factors)
-    judge = _Judge(heldout, judged or heldout, group, on_candidate)
+    judge = Judge(heldout, judged or heldout, group, on_candidate)
     for penalty in regularization[progress.rounds :]:
         _round(objective, judge, progress, penalty=penalty, epochs=epochs, group=group)
         progress.rounds += 1
@@ -140,7 +136,7 @@ def retrain(
 
 
 def _round(
-    objective: _Objective, judge: _Judge, progress: Progress, *, penalty: float, epochs: int, group: Group
+    objective: _Objective, judge: Judge, progress: Progress, *, penalty: float, epochs: int, group: Group
 ) -> None:
     if progress.choice.best is None:
         # The start is a candidate too: where no step helps it is all there is.
@@ -223,35 +219,3 @@ class _Objective:
             parts[-1] += (pull * weights[:-1]).sum() / 2
         total = self._group.total(parts)
         return float(total[-1]), total[:-1].reshape(weights.shape)
-
-
-class _Judge:
-    """Loss and predicted class shares on the held-out rows of all workers."""
-
-    def __init__(
-        self, heldout: Rows, judged: Rows, group: Group, on_candidate: Callable[[Candidate, Scores], None] | None
-    ) -> None:
-        self._heldout, self._judged, self._group, self._on_candidate = heldout, judged, group, on_candidate
-        self._targets = judged.soft if judged.targets is None else judged.targets
-        told = [*class_shares(heldout.soft), float(heldout.num_rows), judged.total_weight]
-        *sums, self._num_rows, self._weight = group.total(np.array(told))
-        self._shares = np.array(sums) / self._num_rows
-
-    def __call__(self, weights: Floats, *, regularization: float, epoch: int, train_loss: float) -> Candidate:
-        scores = scores_of(self._heldout.features, weights)
-        judged = scores if self._judged is self._heldout else scores_of(self._judged.features, weights)
-        losses = losses_by_temperature(judged, self._targets, self._judged.weights)
-        predicted = np.bincount(scores.argmax(axis=1), minlength=scores.shape[1]).astype(np.float64)
-        total = self._group.total(np.concatenate([predicted, losses]))
-        predicted, losses = total[: len(predicted)], total[len(predicted) :]
-        candidate = Candidate(
-            regularization=regularization,
-            epoch=epoch,
-            train_loss=train_loss,
-            heldout_loss=least_loss(losses) / float(self._weight),
-            predicted_shares=tuple((predicted / self._num_rows).tolist()),
-            label_shares=tuple(self._shares.tolist()),
-        )
-        if self._on_candidate is not None:
-            self._on_candidate(candidate, scores)
-        return candidate
